@@ -265,6 +265,13 @@ const REPLAYS: readonly Mutant[] = [
     tests: [`${CLUSTER_TESTS}/replays.test.ts`],
   },
   {
+    name: "kafka: a replay that may have sent a batch begins first",
+    file: `${RELAY}/cluster/lane-replays.ts`,
+    find: "isPlanned(other) - isPlanned(one)",
+    replace: "isPlanned(one) - isPlanned(other)",
+    tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
+  },
+  {
     name: "kafka: a reload ends the halt of replays",
     file: `${RELAY}/cluster/lane-group.ts`,
     find: "for (const { held } of this.#lanes.values()) held.environment.replays.reconfigured();",

@@ -34,6 +34,27 @@ export const LOG: readonly Mutant[] = [
     tests: [...COPY_TESTS, `${LOG_TESTS}/lanes/replay-store.test.ts`],
   },
   {
+    name: "of the retries of a lane one has a batch on its way",
+    file: `${LOG_SOURCE}/lanes/replay-store.ts`,
+    find: "if (this.#options.turn?.take() === false) return undefined;",
+    replace: "this.#options.turn?.take();",
+    tests: ["packages/relay/test/delivery/replays.test.ts"],
+  },
+  {
+    name: "a retry keeps its turn until all of its batch is settled",
+    file: `${LOG_SOURCE}/lanes/replay-store.ts`,
+    find: "if (left === 0) this.#options.turn?.end();",
+    replace: "this.#options.turn?.end();",
+    tests: [`${LOG_TESTS}/lanes/replay-store.test.ts`],
+  },
+  {
+    name: "a retry that may have sent a batch has the turn when it is opened",
+    file: `${LOG_SOURCE}/lanes/replay-store.ts`,
+    find: "if (this.#value.leased > 0) options.turn?.take();",
+    replace: "",
+    tests: [`${LOG_TESTS}/lanes/replay-store.test.ts`],
+  },
+  {
     name: "a newer block of fates counts",
     file: `${LOG_SOURCE}/lanes/fate-log.ts`,
     find: "for (let index = this.#places.length - 1; index >= 0; index--) {",

@@ -42,7 +42,7 @@ export {
 export { LogStore } from "./lanes/log-store.ts";
 export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store-options.ts";
 export { ReadMemory } from "./lanes/read-ahead.ts";
-export type { Marks, ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
+export type { Marks, ReplayProgress, ReplayState, ReplayStoreOptions, Turn } from "./lanes/replay-store.ts";
 export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";

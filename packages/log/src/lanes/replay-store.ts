@@ -47,6 +47,14 @@ export interface Marks {
   readonly isChosen: (position: Position) => boolean;
 }
 
+/** Of replays that choose from the same, so that one at a time has a batch on its way. */
+export interface Turn {
+  /** Whether a batch may be chosen now. If not, the lane is notified when it may. */
+  readonly take: () => boolean;
+  /** It has nothing on its way any more. */
+  readonly end: () => void;
+}
+
 export interface ReplayStoreOptions<T extends ReplayState> {
   /** Part of each batch's key. */
   readonly name: string;
@@ -59,6 +67,8 @@ export interface ReplayStoreOptions<T extends ReplayState> {
    */
   readonly pieces: (from: Position, marks: number | undefined) => AsyncGenerator<Piece>;
   readonly marks?: Marks;
+  /** Taken for what may have been sent when the store is made. Default: nothing is shared. */
+  readonly turn?: Turn;
   /**
    * Called before the cursor moves past these events. **Errors**: the same batch is settled again.
    */
@@ -94,6 +104,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     const { total, delivered, rejected, expired, dropped = {} } = this.#value;
     this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped });
     this.#pieces = this.#piecesFrom(this.#value.cursor);
+    if (this.#value.leased > 0) options.turn?.take();
   }
 
   get value(): T {
@@ -190,10 +201,13 @@ export class ReplayStore<T extends ReplayState> implements Store {
     let count = 0;
     do {
       await this.#gather(limits);
+      if (this.#options.turn?.take() === false) return undefined;
       this.#forgetPlan();
       // Retention may have taken what was gathered; from here to the lease nothing waits.
       this.#dropMarked();
       count = this.#fitting(limits);
+      // To read further may take long.
+      if (count === 0) this.#options.turn?.end();
     } while (count === 0 && !this.#exhausted);
     if (count === 0) {
       await this.#finish();
@@ -255,6 +269,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     const { delivered, rejected, dropped, expired } = this.#account.state();
     const next = firstOf(again) ?? (settled === 0 ? this.#value.cursor : positionAfter(leased, settled));
     await this.#write({ cursor: Math.max(this.#first, next), delivered, rejected, dropped, expired, leased: left });
+    if (left === 0) this.#options.turn?.end();
   }
 
   /** The first `settled` events of the batch have their outcomes. */

@@ -1,6 +1,6 @@
 /** What a replay's store does when reading fails, and where another process may take it over. */
 import { DELIVERED, type Outcome, outcomesOf } from "@waybill/core";
-import { type DurableState, Fates, type LogRecord, NO_FATES, type Piece, ReplayStore } from "@waybill/log";
+import { type DurableState, Fates, type LogRecord, NO_FATES, type Piece, ReplayStore, type Turn } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
@@ -25,9 +25,10 @@ interface Given {
   readonly failsAt?: readonly number[];
   /** Positions that were marked, in order: they are not chosen any more. */
   readonly marked?: readonly number[];
+  readonly turn?: Turn;
 }
 
-async function open(total: number, { state = {}, initial = {}, failsAt = [], marked }: Given = {}) {
+async function open(total: number, { state = {}, initial = {}, failsAt = [], marked, turn }: Given = {}) {
   const failing = new Set(failsAt);
   const written: State[] = [];
   const store = new ReplayStore<State>({
@@ -51,6 +52,7 @@ async function open(total: number, { state = {}, initial = {}, failsAt = [], mar
         if (marked?.slice(0, marks).includes(at) !== true) yield pieceAt(at);
       }
     },
+    ...(turn && { turn }),
     ...(marked && { marks: { count: () => marked.length, isChosen: (position) => !marked.includes(position) } }),
   });
   return { store, written };
@@ -124,4 +126,38 @@ test("a replay that is another process's now plans nothing and leases nothing", 
   await expect(store.plan()).rejects.toMatchObject({ code: "WAYBILL_CLOSED", reason: "fenced" });
   const { store: other } = await open(5, { state: { isOurs: () => false } });
   expect(await other.lease(LIMITS)).toBeUndefined();
+});
+
+test("a batch is chosen in the store's turn, which lasts until all of it is settled", async () => {
+  let isFree = false;
+  const calls: string[] = [];
+  const turn: Turn = {
+    take: () => {
+      calls.push("take");
+      return isFree;
+    },
+    end: () => void calls.push("end"),
+  };
+  const marked: number[] = [];
+  const { store } = await open(3, { marked, turn });
+  expect(await store.lease(LIMITS)).toBeUndefined();
+  expect(store.value).toMatchObject({ cursor: 0, leased: 0, done: false });
+  // What another one sent meanwhile is not chosen.
+  marked.push(0);
+  isFree = true;
+  const batch = await store.lease(LIMITS);
+  expect(batch?.key).toBe("r-1-2");
+  await store.settle(batch as never, [DELIVERED, LATER]);
+  expect(calls).toEqual(["take", "take"]);
+  const rest = await store.lease(LIMITS);
+  await store.settle(rest as never, [DELIVERED]);
+  expect(calls).toEqual(["take", "take", "take", "end"]);
+  expect(await store.lease(LIMITS)).toBeUndefined();
+  expect(store.value.done).toBe(true);
+  expect(calls.slice(4)).toEqual(["take", "end"]);
+  calls.length = 0;
+  await open(4, { turn });
+  expect(calls).toEqual([]);
+  await open(4, { turn, initial: { leased: 2 } });
+  expect(calls).toEqual(["take"]);
 });

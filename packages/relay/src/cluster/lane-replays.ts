@@ -80,7 +80,12 @@ export class LaneReplays {
   async #look(): Promise<void> {
     if (this.#isClosed) return;
     const { environment, destination, partition, state, records } = this.#options;
-    const asked = records.replaysOf(environment).filter((replay) => replay.destination === destination);
+    const isPlanned = ({ id }: AskedReplay): number => ((state.progressOf(id)?.leased ?? 0) > 0 ? 1 : 0);
+    // What may have been sent is what no other one may choose.
+    const asked = records
+      .replaysOf(environment)
+      .filter((replay) => replay.destination === destination)
+      .toSorted((one, other) => isPlanned(other) - isPlanned(one));
     await this.#forget(new Set(asked.map(({ id }) => id)));
     // What is asked for and is not known here has its place in the state all the same.
     let going = state.replays.filter(({ id }) => asked.every((replay) => replay.id !== id)).length;

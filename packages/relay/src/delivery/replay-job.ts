@@ -15,6 +15,7 @@ import {
 import { accountView } from "../admin/account-view.ts";
 import type { ReplayView } from "../admin/views.ts";
 import type { Destination } from "./destination.ts";
+import type { RetryTurns } from "./retry-turns.ts";
 import { pacedLimits, type StoredReplay, stateChosen } from "./stored-replay.ts";
 
 export interface Job {
@@ -30,6 +31,8 @@ export interface JobOptions {
   readonly directory: string;
   readonly runtime: DiskRuntime;
   readonly destination: (name: string) => Destination | undefined;
+  /** Of the retries of a destination's dead letters. */
+  readonly turns: (destination: string) => RetryTurns;
   /** The chosen events from a position on. */
   readonly pieces: (replay: StoredReplay, from: Position, marks: number | undefined) => AsyncGenerator<Piece>;
   /** Called when a defect stopped a replay. */
@@ -65,11 +68,14 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
     tailMaxRuns: FATES_TAIL_RUNS,
   });
   const name = `${environment}/${value.destination}/replay-${id}`;
+  const isOver = value.cancelled || value.done;
+  const turn = "log" in value.choice || isOver ? undefined : options.turns(value.destination).join(() => lane.notify());
   const store = new ReplayStore<StoredReplay>({
     name,
     state,
     fates,
     pieces: (from, marks) => pieces(value, from, marks),
+    ...(turn === undefined ? {} : { turn }),
     ...marksOf(value, () => options.destination(value.destination)?.deadLetters),
     onSettled: async (batch, outcomes) => {
       if (!("deadLetters" in value.choice)) return;
@@ -94,6 +100,7 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
       if (held !== undefined) attempts.note(held, attempt);
     },
     onModeChange: (mode, reason) => {
+      if (mode === "failed" || mode === "closed") turn?.leave();
       if (mode === "failed") options.onFailed?.(value.destination, id, reason && printable(reason));
     },
   });

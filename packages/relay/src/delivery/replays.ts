@@ -32,6 +32,7 @@ import {
   removeJobFiles,
   viewOf,
 } from "./replay-job.ts";
+import { RetryTurns } from "./retry-turns.ts";
 import { abandoned, parseReplay, type ReplayChoice, type StoredReplay, stateChosen } from "./stored-replay.ts";
 import { Turns } from "./turns.ts";
 
@@ -67,6 +68,8 @@ export class Replays {
   readonly #options: ReplaysOptions;
   readonly #directory: string;
   readonly #jobs = new Map<string, Job>();
+  /** By destination. */
+  readonly #retryTurns = new Map<string, RetryTurns>();
   /** Those whose state is kept elsewhere: who runs them also ends them. */
   readonly #guests = new Set<string>();
   #reading: Promise<void> = Promise.resolve();
@@ -341,7 +344,13 @@ export class Replays {
 
   get #jobOptions(): JobOptions {
     const pieces: JobOptions["pieces"] = (replay, from, marks) => this.#piecesOf(replay, from, marks);
-    return { ...this.#options, directory: this.#directory, pieces };
+    return { ...this.#options, directory: this.#directory, pieces, turns: (name) => this.#turnsOf(name) };
+  }
+
+  #turnsOf(destination: string): RetryTurns {
+    const turns = this.#retryTurns.get(destination) ?? new RetryTurns();
+    this.#retryTurns.set(destination, turns);
+    return turns;
   }
 
   #known(name: string): Destination {

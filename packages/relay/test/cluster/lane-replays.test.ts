@@ -254,3 +254,36 @@ test("a replay that is asked for, though not to be read here, is not dropped fro
   expect(joined).toEqual([NAME.id, third]);
   await replays.close(0);
 });
+
+test("a replay that may have sent a batch begins before those that have none", async () => {
+  const joined: string[] = [];
+  const clock = new VirtualClock();
+  const replays = new LaneReplays({
+    ...OPTIONS,
+    replays: {
+      join: async ({ initial }) => void joined.push(initial.id),
+      stop: () => Promise.resolve(),
+      leave: () => Promise.resolve(),
+    },
+    state: new LaneWithReplays(
+      stateOf({
+        ...LANE,
+        replays: [
+          { ...PROGRESS, id: "one", leased: 0 },
+          { ...PROGRESS, id: "two" },
+        ],
+      }),
+    ),
+    records: {
+      ...RECORDS,
+      replaysOf: () => ["one", "two"].map((id) => ({ ...ASKED, id, isCancelled: false })),
+      writeReplay: () => Promise.resolve(),
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  await replays.close(0);
+  expect(joined).toEqual(["two", "one"]);
+});

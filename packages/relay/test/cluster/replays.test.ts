@@ -306,6 +306,42 @@ test("a retry of dead letters goes on with the lane, and each is marked", async 
   await world.end();
 });
 
+test.each([3, 4])(
+  "two retries of the same dead letters send each once, also when their relay dies at request %i",
+  async (requests) => {
+    const world = new ReplayWorld();
+    const one = await world.start("one");
+    await world.clock.until(() => world.areShared(one));
+    world.status = 400;
+    await world.produce(40);
+    await world.clock.until(() => one.environment.shards.every((shard) => rejectedIn(shard) === 40));
+    world.status = 200;
+    world.requests.length = 0;
+    world.latencyMs = 50;
+    const part = { partition: 1, from: 0, to: 40, total: 40 };
+    const wish = { destination: "segment", choice: { state: "waiting" as const }, part };
+    const ids: string[] = [];
+    for (let retry = 0; retry < 2; retry++) ids.push((await world.run(one.environment.clusterReplays.retry(wish))).id);
+    for (let turn = 0; turn < 1_000 && world.requests.length < requests; turn++) await world.pass(20);
+    expect(world.requests.length).toBe(requests);
+    one.kill();
+    const two = await world.start("two");
+    const accounts: ReplayView["account"][] = [];
+    for (const id of ids) accounts.push((await world.ended(two, id)).account);
+    // What was on its way goes once more, as it was.
+    const batches = new Set(world.requests.map((request) => request.ids.join()));
+    const sent = [...batches].flatMap((batch) => batch.split(","));
+    expect(sent.toSorted()).toEqual(
+      idsOf(40)
+        .filter((id) => id.startsWith("p1-"))
+        .toSorted(),
+    );
+    expect(accounts.map(({ balanced }) => balanced)).toEqual([true, true]);
+    expect(accounts.reduce((sum, { delivered }) => sum + delivered, 0)).toBe(40);
+    await world.end();
+  },
+);
+
 function rejectedIn(shard: Environment): number | undefined {
   return shard.destination("segment")?.account().rejected;
 }

@@ -121,6 +121,31 @@ test("what is rejected while dead letters are sent again is not a part of it", a
   expect(environment.destination("emulator")?.deadLetters.counts()).toMatchObject({ waiting: 5, retried: 20 });
 });
 
+test("two retries at once send each dead letter once, also when the relay dies amid them", async () => {
+  const first = await open();
+  first.emulator.refuse(() => true);
+  await first.append(40);
+  await pass(first.clock, MINUTE_MS);
+  first.emulator.refuse(() => false);
+  const before = first.emulator.posts.length;
+  for (const rate of [20, undefined]) await first.environment.replays.begin("emulator", { deadLetters: {} }, rate);
+  await turns(first.clock, () => first.emulator.posts.length > before + 1);
+  // What is on its way now has no answer.
+  first.emulator.fail({ kind: "resetAfter", forMs: 5 * SECOND_MS });
+  await turns(first.clock, () => first.emulator.posts.length > before + 2);
+  const second = await first.restart();
+  second.emulator.recover();
+  await turns(second.clock, () => second.environment.replays.views().every(({ state }) => state === "done"));
+  const batches = new Set(second.emulator.posts.slice(before).map((post) => idsIn(post).join()));
+  const ids = [...batches].flatMap((batch) => batch.split(","));
+  expect(ids.length).toBe(40);
+  expect(new Set(ids).size).toBe(40);
+  const accounts = second.environment.replays.views().map(({ account }) => account);
+  expect(accounts.map(({ balanced }) => balanced)).toEqual([true, true]);
+  expect(accounts.reduce((sum, { delivered }) => sum + delivered, 0)).toBe(40);
+  expect(accounts.every(({ delivered }) => delivered > 0)).toBe(true);
+});
+
 test("what may have been sent goes again as it was, though an operator has discarded some of it since", async () => {
   const first = await open();
   first.emulator.refuse(() => true);

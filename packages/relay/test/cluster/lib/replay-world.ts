@@ -174,11 +174,17 @@ export class ReplayWorld {
     return views.find((view) => view.id === id);
   }
 
+  /** Reading yields to the real event loop. */
+  async pass(ms: number): Promise<void> {
+    await new Promise<void>((resume) => setImmediate(resume));
+    await this.clock.advance(ms);
+  }
+
   async ended(relay: TestRelay, id: string): Promise<ReplayView> {
     for (let seconds = 0; seconds < 600; seconds++) {
       const view = await this.view(relay, id);
       if (view?.state === "done") return view;
-      await this.clock.advance(1_000);
+      await this.pass(1_000);
     }
     throw new Error(`not ended: ${JSON.stringify(await this.view(relay, id))} ${this.lines.slice(-5).join("\n")}`);
   }
