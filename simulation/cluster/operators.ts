@@ -126,12 +126,16 @@ export class Operators {
     return operated.length === 0 ? undefined : random.pick(operated);
   }
 
-  /** As the admin API does it: each partition is asked of the relay that has it. */
+  /**
+   * As the admin API does it: each partition is asked of the relay that has it. Those without a
+   * rate are asked for twice, as by two people at once.
+   */
   retry(): boolean {
     const { random, partitions } = this.#options;
     const eventsPerSecond = random.pick(RETRY_RATES);
     for (let partition = 0; partition < partitions; partition++)
-      void this.#retryOf(partition, eventsPerSecond).catch(() => undefined);
+      for (const rate of eventsPerSecond === undefined ? [1, undefined] : [eventsPerSecond])
+        void this.#retryOf(partition, rate).catch(() => undefined);
     return true;
   }
 
@@ -223,6 +227,7 @@ export class Operators {
       faults.push(...viewFaults(replay, view));
       for (const part of replay.parts) faults.push(...(await this.#partFaults(replay, part)));
     }
+    faults.push(...this.#retriedTwice(asked));
     for (const [partition, ids] of this.#discarded) {
       const waiting = await this.#waiting(partition);
       const back = [...ids].filter((id) => waiting.has(id));
@@ -289,6 +294,25 @@ export class Operators {
     const dropped = Object.values(ledger.dropped).reduce((sum, count) => sum + count, 0);
     if (pendingOf(ledger) === 0 && ledger.rejected === 0 && taken.events.size !== chosen.length - dropped)
       faults.push(`has sent ${taken.events.size} of ${chosen.length - dropped}`);
+    return faults;
+  }
+
+  /** What a retry has sent that ran to its end, no other one sends: it is marked by then. */
+  #retriedTwice(asked: readonly AskedReplay[]): readonly string[] {
+    const { replayed } = this.#options;
+    const faults: string[] = [];
+    const senders = new Map<string, string>();
+    for (const { id, choice, parts, isCancelled } of asked)
+      for (const { partition } of "log" in choice || isCancelled ? [] : parts) {
+        const name = partName(id, partition);
+        const { events, troubled } = replayed.of(name);
+        for (const event of events.keys()) {
+          if (troubled.has(event)) continue;
+          const other = senders.get(event);
+          if (other !== undefined) faults.push(`the retries ${other} and ${name} have both sent ${event}`);
+          senders.set(event, name);
+        }
+      }
     return faults;
   }
 
