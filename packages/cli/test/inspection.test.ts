@@ -132,6 +132,7 @@ test("trace, dead-letters and replay tell what became of events, and send them a
     code: 1,
     err: "waybill: The cursor is at 3: it can be moved forward to 5 at most.\n",
   });
+  expect((await ask(...setCursor, "2", "--yes")).err).toContain("waybill replay start");
   expect(await ask(...setCursor, "five")).toMatchObject({ code: 2 });
   expect((await ask(...setCursor, "4", "--yes")).out).toBe("Moved the cursor from 3 to 4; 1 event skipped.\n");
   expect((await ask("trace", "m-3")).out).toContain("emulator: dropped (skipped)");

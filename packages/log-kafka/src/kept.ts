@@ -181,14 +181,6 @@ export class Kept {
     });
   }
 
-  /** Decisions on what is before a position are not needed any more. */
-  release(position: Position): void {
-    const place = this.placeFor(position);
-    if (this.#options.duplicates === undefined || place.offset <= this.#decidedFrom.offset) return;
-    this.#decidedFrom = place;
-    this.#decisions.dropBefore(place.position);
-  }
-
   /** The broker keeps nothing before `offset` any more. */
   async removed(offset: Offset): Promise<void> {
     if (offset <= this.#firstOffset) return;

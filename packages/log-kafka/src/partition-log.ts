@@ -274,14 +274,6 @@ export class PartitionLog implements Log {
     return this.#kept.extend(offset);
   }
 
-  /**
-   * Nobody reads before a position any more: what was decided about duplicates there is forgotten.
-   * Who does all the same waits until it was decided again.
-   */
-  release(position: Position): void {
-    this.#kept.release(position);
-  }
-
   async append(entry: Entry): Promise<Position> {
     const [position] = await this.appendAll([entry]);
     return position as Position;

@@ -19,6 +19,7 @@ export function skipOf({ first: from, strands, parked, readTo }: Backlog, to: Po
   if (to <= from || to > head)
     throw new WaybillError("WAYBILL_INPUT", `The cursor is at ${from}: it can be moved forward to ${head} at most`, {
       reason: "position",
+      ...(to < from ? { hint: "A replay sends what is before it once more (waybill replay start)." } : {}),
     });
   const held = parked.events - parked.eventsFrom(to);
   return { from, to, events: strands.eventsBefore(to) + held + Math.max(0, to - readTo) };
