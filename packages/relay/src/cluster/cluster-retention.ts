@@ -135,6 +135,8 @@ export class ClusterRetention {
     const { partitions, checkpoints } = this.#options;
     const held = partitions.opened(partition);
     if (held !== undefined) return this.#removeFrom(held, limits, nowMs);
+    // A lane of it is being opened anew, and needs what duplicates are known by.
+    if (!this.#unownedSince.has(partition)) return false;
     return partitions.read(partition, "end", async (log) => {
       await this.#learnFirst(partition, log);
       const isRemoved = await this.#removeFrom({ partition, log }, limits, nowMs);
