@@ -105,12 +105,11 @@ export class Operators {
     const operated = this.#operated();
     if (operated === undefined) return false;
     const { environment, control } = operated;
-    const old = control
-      .replaysOf(ENVIRONMENT)
-      .filter((replay) => isReplayOver(replay) && nowMs - replay.createdAtMs > FORGOTTEN_AFTER_MS);
+    const old = control.replaysOf(ENVIRONMENT).filter(({ createdAtMs }) => nowMs - createdAtMs > FORGOTTEN_AFTER_MS);
+    // Some may be over before it is their turn.
     for (const { id } of old) this.#forgotten.add(id);
     environment.clusterReplays.retain(FORGOTTEN_AFTER_MS, nowMs).then(
-      () => count("replayForgotten", old.length),
+      () => count("replayForgotten", old.filter(isReplayOver).length),
       () => undefined,
     );
     return true;

@@ -41,7 +41,7 @@ export async function lookAt(world: LookedAt, index: number, isEnd: boolean): Pr
   let pending = 0;
   let counted = 0;
   for (let partition = 0; partition < world.partitions; partition++) {
-    const lane = await lookAtLane(world, index, partition);
+    const lane = await lookAtLane(world, { index, partition, isEnd });
     if (lane === undefined) continue;
     outcomes.push(...lane.outcomes.filter(({ isCopy }) => !isCopy));
     copies.push(...lane.outcomes.filter((one) => isKept(one, world.stored)));
@@ -53,7 +53,7 @@ export async function lookAt(world: LookedAt, index: number, isEnd: boolean): Pr
     copies,
     outcomes: () => Promise.resolve(outcomes),
     listedDead: () => Promise.resolve(dead),
-    // Time passes while they are counted.
+    // Before the end much is settled while they are counted.
     countPending: () => Promise.resolve(isEnd ? counted : pending),
     pending: () => pending,
   };
@@ -73,14 +73,20 @@ interface LaneSeen {
   readonly counted: number;
 }
 
-async function lookAtLane(
-  { stored, relays }: LookedAt,
-  index: number,
-  partition: number,
-): Promise<LaneSeen | undefined> {
+interface Lane {
+  readonly index: number;
+  readonly partition: number;
+  readonly isEnd: boolean;
+}
+
+async function lookAtLane(world: LookedAt, lane: Lane): Promise<LaneSeen | undefined> {
+  const { stored, relays } = world;
+  const { index, partition, isEnd } = lane;
   const holder = holderOf(relays(), index, partition);
   if (holder === undefined) return undefined;
   const { destination } = holder;
+  const settledNow = (): number => destination.account().accepted - destination.account().pending;
+  const settled = settledNow();
   const headNow = (): number => holderOf(relays(), index, partition)?.head ?? 0;
   const dead = new Map<string, string>();
   const outcomes: (SimOutcome & Stored)[] = [];
@@ -101,5 +107,7 @@ async function lookAtLane(
       dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
   }
   if (holderOf(relays(), index, partition)?.destination !== destination) return undefined;
+  // Of late copies.
+  if (isEnd && settledNow() !== settled) return lookAtLane(world, lane);
   return { outcomes, dead, pending: destination.pending().events, counted };
 }
