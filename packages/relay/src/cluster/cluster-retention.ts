@@ -12,7 +12,7 @@ import { safeError } from "../log-lines/safe-text.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import type { ClusterReplays } from "./cluster-replays.ts";
 import type { LaneGroup } from "./lane-group.ts";
-import { neededFrom } from "./needed-from.ts";
+import { type Destinations, neededFrom } from "./needed-from.ts";
 import { Outage } from "./outage.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 import type { RelayDirectory } from "./relay-directory.ts";
@@ -31,6 +31,13 @@ export interface ClusterRetentionOptions {
   readonly relays: OtherRelays;
   readonly replays: Pick<ClusterReplays, "retain">;
   readonly report: WriteLine;
+}
+
+/** Of all partitions. */
+interface Pass extends Pick<Destinations, "elsewhere"> {
+  /** The share of a partition. */
+  readonly limits: RetentionLimits;
+  readonly nowMs: number;
 }
 
 /** Nobody tells of other relays. */
@@ -61,18 +68,19 @@ export class ClusterRetention {
    * Resolves to the number of partitions that it removed something of; never rejects.
    */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
-    const { partitions } = this.#options;
+    const { partitions, relays, environment } = this.#options;
     const shares = partitions.all.length;
     const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
-    const elsewhere = this.#firstElsewhere();
+    const pass = { limits: share, nowMs, elsewhere: relays.destinationsElsewhere(environment) };
+    const firstElsewhere = this.#firstElsewhere();
     let removed = 0;
     let failure: string | undefined;
     for (const partition of partitions.all) {
       const note = (error: unknown): void => void (failure = `partition ${partition}: ${safeError(error)}`);
       const held = partitions.opened(partition);
-      if (held !== undefined) await this.#retainLanes(held, share, nowMs).catch(note);
-      if (!this.#looksAfter(partition, elsewhere.get(partition))) continue;
-      await this.#removeOld(partition, share, nowMs).then((isRemoved) => (removed += isRemoved ? 1 : 0), note);
+      if (held !== undefined) await this.#retainLanes(held, pass).catch(note);
+      if (!this.#looksAfter(partition, firstElsewhere.get(partition))) continue;
+      await this.#removeOld(partition, pass).then((isRemoved) => (removed += isRemoved ? 1 : 0), note);
       if (partition === 0) await this.#forgetReplays(limits, nowMs);
     }
     if (failure === undefined) this.#removing.succeeded();
@@ -96,9 +104,7 @@ export class ClusterRetention {
 
   #looksAfter(partition: number, elsewhere: string | undefined): boolean {
     const { groups, clock } = this.#options;
-    const [own] = Array.from(groups, ([name, group]) => (group.owns(partition) ? [name] : []))
-      .flat()
-      .toSorted();
+    const [own] = [...groups].flatMap(([name, group]) => (group.owns(partition) ? [name] : [])).toSorted();
     if (own !== undefined || elsewhere !== undefined) {
       this.#unownedSince.delete(partition);
       return own !== undefined && (elsewhere === undefined || own <= elsewhere);
@@ -118,11 +124,7 @@ export class ClusterRetention {
     return first === relays.selfId;
   }
 
-  async #retainLanes(
-    { partition, log, environment }: OpenPartition,
-    limits: RetentionLimits,
-    nowMs: number,
-  ): Promise<void> {
+  async #retainLanes({ partition, log, environment }: OpenPartition, { limits, nowMs }: Pass): Promise<void> {
     await this.#learnFirst(partition, log);
     await environment.retainLanes(limits, nowMs, log.old.first?.position ?? 0);
   }
@@ -131,15 +133,15 @@ export class ClusterRetention {
     if (old.first === undefined) old.learn((await this.#options.checkpoints.read(partition))?.first);
   }
 
-  async #removeOld(partition: number, limits: RetentionLimits, nowMs: number): Promise<boolean> {
+  async #removeOld(partition: number, pass: Pass): Promise<boolean> {
     const { partitions, checkpoints } = this.#options;
     const held = partitions.opened(partition);
-    if (held !== undefined) return this.#removeFrom(held, limits, nowMs);
+    if (held !== undefined) return this.#removeFrom(held, pass);
     // A lane of it is being opened anew, and needs what duplicates are known by.
     if (!this.#unownedSince.has(partition)) return false;
     return partitions.read(partition, "end", async (log) => {
       await this.#learnFirst(partition, log);
-      const isRemoved = await this.#removeFrom({ partition, log }, limits, nowMs);
+      const isRemoved = await this.#removeFrom({ partition, log }, pass);
       // Or each time more would be counted.
       await checkpoints.write(new Map([[partition, log.checkpoint]]));
       return isRemoved;
@@ -148,12 +150,10 @@ export class ClusterRetention {
 
   async #removeFrom(
     { partition, log }: Pick<OpenPartition, "partition" | "log">,
-    limits: RetentionLimits,
-    nowMs: number,
+    { limits, nowMs, elsewhere }: Pass,
   ): Promise<boolean> {
-    const { broker, topic, groups, environment, relays, checkpoints } = this.#options;
-    const of = { topic, own: groups.keys(), elsewhere: relays.destinationsElsewhere(environment) };
-    const needed = await neededFrom(broker, of, { partition, log });
+    const { broker, topic, groups, checkpoints } = this.#options;
+    const needed = await neededFrom(broker, { topic, own: groups.keys(), elsewhere }, { partition, log });
     const end = await log.old.end({ limits, nowMs, neededFrom: needed });
     if (end === undefined) return false;
     // From a place that is removed nobody could count on.

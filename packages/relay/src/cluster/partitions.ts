@@ -158,8 +158,9 @@ export class Partitions {
     run: (log: PartitionLog) => Promise<T>,
   ): Promise<T> {
     const { broker, clock, topic } = this.#options;
-    const at = typeof since === "number" ? { atMs: Math.max(0, since - CLOCKS_DIFFER_MS) } : (since ?? "first");
-    const from = await patiently(clock, () => broker.offsetAt({ topic, partition, at, deadlineMs: CALL_MS }));
+    const offsetAt = (atMs: number): Promise<number> =>
+      patiently(clock, () => broker.offsetAt({ topic, partition, at: { atMs }, deadlineMs: CALL_MS }));
+    const from = typeof since === "number" ? await offsetAt(Math.max(0, since - CLOCKS_DIFFER_MS)) : (since ?? "first");
     const log = await PartitionLog.open({ ...(await this.#logOptions(partition)), from });
     try {
       return await run(log);

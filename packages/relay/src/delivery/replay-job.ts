@@ -68,8 +68,7 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
     tailMaxRuns: FATES_TAIL_RUNS,
   });
   const name = `${environment}/${value.destination}/replay-${id}`;
-  const isOver = value.cancelled || value.done;
-  const turn = "log" in value.choice || isOver ? undefined : options.turns(value.destination).join(() => lane.notify());
+  const turn = "log" in value.choice ? undefined : options.turns(value.destination).join(() => lane.notify());
   const store = new ReplayStore<StoredReplay>({
     name,
     state,

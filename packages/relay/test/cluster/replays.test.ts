@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { send, until } from "../lib/world.ts";
 import { areShared, ask, capture, startCluster } from "./lib/cluster-world.ts";
 import { configOf } from "./lib/environment.ts";
-import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld } from "./lib/replay-world.ts";
+import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld, type TestRelay } from "./lib/replay-world.ts";
 
 const EVENTS = 20;
 const DESIRED = "waybill.desired";
@@ -278,16 +278,22 @@ test("a replay whose credential was refused goes on when a reload brings another
   await world.end();
 });
 
-test("a retry of dead letters goes on with the lane, and each is marked", async () => {
+/** So many in each partition; what comes next is taken. */
+async function withDeadLetters(count: number): Promise<{ readonly world: ReplayWorld; readonly one: TestRelay }> {
   const world = new ReplayWorld();
   const one = await world.start("one");
   await world.clock.until(() => world.areShared(one));
   world.status = 400;
-  await world.produce(10);
-  await world.clock.until(() => one.environment.shards.every((shard) => rejectedIn(shard) === 10));
+  await world.produce(count);
+  await world.clock.until(() => one.environment.shards.every((shard) => rejectedIn(shard) === count));
   world.status = 200;
   world.requests.length = 0;
   world.latencyMs = 50;
+  return { world, one };
+}
+
+test("a retry of dead letters goes on with the lane, and each is marked", async () => {
+  const { world, one } = await withDeadLetters(10);
   const ids: string[] = [];
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const part = { partition, from: 0, to: 10, total: 10 };
@@ -309,15 +315,7 @@ test("a retry of dead letters goes on with the lane, and each is marked", async 
 test.each([3, 4])(
   "two retries of the same dead letters send each once, also when their relay dies at request %i",
   async (requests) => {
-    const world = new ReplayWorld();
-    const one = await world.start("one");
-    await world.clock.until(() => world.areShared(one));
-    world.status = 400;
-    await world.produce(40);
-    await world.clock.until(() => one.environment.shards.every((shard) => rejectedIn(shard) === 40));
-    world.status = 200;
-    world.requests.length = 0;
-    world.latencyMs = 50;
+    const { world, one } = await withDeadLetters(40);
     const part = { partition: 1, from: 0, to: 40, total: 40 };
     const wish = { destination: "segment", choice: { state: "waiting" as const }, part };
     const ids: string[] = [];

@@ -171,7 +171,7 @@ test("what a lane still needs goes above the hard limit alone, and is expired th
 test("what a destination of a newer configuration needs stays below the hard limit too", async () => {
   const world = await Relays.after(3);
   let elsewhere: readonly string[] | undefined = ["added"];
-  world.relays = { ...NO_RELAYS, destinationsElsewhere: () => elsewhere };
+  world.settings = { relays: { ...NO_RELAYS, destinationsElsewhere: () => elsewhere } };
   const relay = await world.next("old");
   // It has committed nothing: where it begins is not known.
   await world.retain(relay, NOTHING);
@@ -325,7 +325,7 @@ test("who delivers a partition to the first destination by name looks after it, 
   const other = (destination: string, changes: Partial<RelayEntry> = {}): RelayEntry =>
     relayEntry("other", { lanes: [laneEntry(0, { environment: "test", destination })], ...changes });
   let relays: readonly RelayEntry[] = [other("crm")];
-  world.relays = { ...NO_RELAYS, relays: () => relays };
+  world.settings = { relays: { ...NO_RELAYS, relays: () => relays } };
   const relay = await world.next("one");
   await world.retain(relay, { maxAgeMs: 2.5 * HOUR_MS });
   expect(await world.first()).toBe(0);
@@ -338,13 +338,13 @@ test("who delivers a partition to the first destination by name looks after it, 
 
 test("the first relay looks after partitions that nobody delivers, a minute after the last one did", async () => {
   const world = new Relays();
-  world.config = resolveEnvironment("test", {
+  const config = resolveEnvironment("test", {
     sources: { web: { protocol: "segment", writeKeys: ["in"] } },
     destinations: {},
   });
   const self = relayEntry("b", { isSelf: true });
   let relays: readonly RelayEntry[] = [self, relayEntry("a")];
-  world.relays = { ...NO_RELAYS, selfId: self.id, relays: () => relays };
+  world.settings = { config, relays: { ...NO_RELAYS, selfId: self.id, relays: () => relays } };
   const relay = await world.open("one");
   await world.produce(0);
   await world.retain(relay, NOTHING);

@@ -87,6 +87,16 @@ function idsIn(post: { readonly body: string } | undefined): readonly string[] {
   return batch.map(({ messageId }) => messageId);
 }
 
+/** Events that were refused; what comes next is taken. */
+async function withDeadLetters(count: number): Promise<World> {
+  const world = await open();
+  world.emulator.refuse(() => true);
+  await world.append(count);
+  await pass(world.clock, MINUTE_MS);
+  world.emulator.refuse(() => false);
+  return world;
+}
+
 const all = { log: { from: 0, to: 100 } };
 
 test("a replay keeps to its rate", async () => {
@@ -107,10 +117,7 @@ test("a replay keeps to its rate", async () => {
 });
 
 test("what is rejected while dead letters are sent again is not a part of it", async () => {
-  const { clock, environment, append, emulator } = await open();
-  emulator.refuse(() => true);
-  await append(20);
-  await pass(clock, MINUTE_MS);
+  const { clock, environment, append, emulator } = await withDeadLetters(20);
   emulator.refuse(({ messageId }) => Number(String(messageId).slice(2)) >= 20);
   await environment.replays.begin("emulator", { deadLetters: {} }, 10);
   await append(5);
@@ -122,11 +129,7 @@ test("what is rejected while dead letters are sent again is not a part of it", a
 });
 
 test("two retries at once send each dead letter once, also when the relay dies amid them", async () => {
-  const first = await open();
-  first.emulator.refuse(() => true);
-  await first.append(40);
-  await pass(first.clock, MINUTE_MS);
-  first.emulator.refuse(() => false);
+  const first = await withDeadLetters(40);
   const before = first.emulator.posts.length;
   for (const rate of [20, undefined]) await first.environment.replays.begin("emulator", { deadLetters: {} }, rate);
   await turns(first.clock, () => first.emulator.posts.length > before + 1);
@@ -146,12 +149,24 @@ test("two retries at once send each dead letter once, also when the relay dies a
   expect(accounts.every(({ delivered }) => delivered > 0)).toBe(true);
 });
 
+test("a retry that is ended amid a batch holds no other one up, nor after a restart", async () => {
+  const first = await withDeadLetters(20);
+  first.emulator.fail({ kind: "resetAfter", forMs: MINUTE_MS });
+  const { id } = await first.environment.replays.begin("emulator", { deadLetters: {} }, undefined);
+  const before = first.emulator.posts.length;
+  await turns(first.clock, () => first.emulator.posts.length > before);
+  expect(await first.environment.replays.cancel(id)).toBe(true);
+  const second = await first.restart();
+  second.emulator.recover();
+  const other = await second.environment.replays.begin("emulator", { deadLetters: {} }, undefined);
+  const stateOf = (): string | undefined =>
+    second.environment.replays.views().find((one) => one.id === other.id)?.state;
+  await turns(second.clock, () => stateOf() === "done");
+  expect(stateOf()).toBe("done");
+});
+
 test("what may have been sent goes again as it was, though an operator has discarded some of it since", async () => {
-  const first = await open();
-  first.emulator.refuse(() => true);
-  await first.append(15);
-  await pass(first.clock, MINUTE_MS);
-  first.emulator.refuse(() => false);
+  const first = await withDeadLetters(15);
   // The vendor takes it, and the relay never hears of it.
   first.emulator.fail({ kind: "resetAfter", forMs: 20 * SECOND_MS });
   await first.environment.replays.begin("emulator", { deadLetters: {} }, undefined);

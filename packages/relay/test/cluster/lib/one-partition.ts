@@ -22,9 +22,7 @@ export class OnePartition {
   disk: SimDisk | undefined;
   status = 200;
   readonly dedupe: NonNullable<ClusterOptions["dedupe"]> = { windowMs: 86_400_000, maxIds: 1_000 };
-  /** As of `openOn`. */
-  relays: ClusterOptions["relays"];
-  config: ClusterOptions["config"];
+  settings: Pick<ClusterOptions, "relays" | "config"> = {};
   readonly cluster: SimCluster;
 
   constructor(settings: Partial<SimClusterOptions> = {}) {
@@ -40,8 +38,7 @@ export class OnePartition {
       partitions: 1,
       dedupe: this.dedupe,
       disk: this.disk,
-      ...(this.relays === undefined ? {} : { relays: this.relays }),
-      ...(this.config === undefined ? {} : { config: this.config }),
+      ...this.settings,
       transport: ({ body }) => this.#take(body),
       onLine: (line) => this.lines.push(line),
     });
