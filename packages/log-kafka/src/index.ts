@@ -48,6 +48,7 @@ export type { ReadRecord } from "./source.ts";
 export { parseStateText, stateJson, stateText } from "./state-text.ts";
 export type { Companion } from "./topic-names.ts";
 export {
+  COMPANIONS,
   companionTopic,
   companionTopics,
   desiredTopic,

@@ -10,7 +10,7 @@
 const NAME_MAX_CHARACTERS = 249;
 const ALLOWED = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 
-const COMPANIONS = ["dead", "marks", "fates"] as const;
+export const COMPANIONS = ["dead", "marks", "fates"] as const;
 export type Companion = (typeof COMPANIONS)[number];
 
 export function eventsTopic(prefix: string, environment: string): string {
@@ -80,12 +80,18 @@ export function topicNameFaults(prefix: string, environments: readonly NamedEnvi
   };
   for (const topic of [desiredTopic(prefix), relaysTopic(prefix)])
     owners.set(topic.replaceAll(".", "_"), { topic, whose: "the relays" });
-  for (const { name } of environments) claim([eventsTopic(prefix, name)], { environment: name });
+  for (const { name: environment } of environments) {
+    claim([eventsTopic(prefix, environment)], { environment });
+    // Where one installation's prefix begins with another's, only these can be topics of both.
+    if (COMPANIONS.some((companion) => companion === environment)) faults.push({ environment, message: RESERVED });
+  }
   for (const { name: environment, destinations } of environments)
     for (const destination of destinations)
       claim(companionTopics(prefix, { environment, destination }), { environment, destination });
   return faults;
 }
+
+const RESERVED = "is a name that Waybill needs: topics of destinations end with it, also those of other installations";
 
 function nameFault(topic: string): string | undefined {
   if (topic.length > NAME_MAX_CHARACTERS)

@@ -290,6 +290,10 @@ test("names that Kafka refuses or takes for one another are found", () => {
     "desired/ has the topic waybill.desired, which Kafka takes for waybill.desired of the relays",
     "relays/ has the topic waybill.relays, which Kafka takes for waybill.relays of the relays",
   ]);
+  // `waybill.a.crm.dead` of another installation, whose prefix is `waybill`.
+  expect(faults("waybill.a.crm", { dead: [], deadly: [], fates: ["dead"], marks: [] })).toEqual(
+    ["dead", "fates", "marks"].map((name) => expect.stringContaining(`${name}/ is a name that Waybill needs`)),
+  );
   expect(faults("waybill", { ü: [] })).toEqual(["ü/ makes a topic that Kafka does not allow: waybill.ü"]);
   const long = "x".repeat(63);
   expect(faults("p".repeat(120), { [long]: [long] })[0]).toMatch(/too long: its topic \S+ has 253 characters/);

@@ -100,7 +100,10 @@ export const kafkaSchema: z.ZodOptional<z.ZodType<ParsedKafka>> = z
         "it must be of ASCII letters and digits, - and _, with dots between",
       )
       .default("waybill")
-      .meta({ description: "What the names of all topics and groups begin with. One for each installation." }),
+      .meta({
+        description:
+          "What the names of all topics and groups begin with. One for each installation: `acme-eu` and `acme-us`; names of `acme` and `acme.us` could be the same. No environment can be called `desired`, `relays`, `dead`, `marks` or `fates`.",
+      }),
     partitions: count({
       min: 1,
       max: PARTITIONS_MAX,
@@ -184,7 +187,7 @@ export function kafkaFaults(config: ParsedConfig, files: OutsideFiles, fault: Re
     fault(
       ["environments", environment, ...(destination === undefined ? [] : ["destinations", destination])],
       message,
-      "choose another name, or another kafka.topicPrefix",
+      "choose another name, or a shorter kafka.topicPrefix where its topic is too long",
     );
 }
 

@@ -4,7 +4,7 @@
  */
 import { WaybillError } from "@waybill/core";
 import { type LaneReport, type LaneStateValue, type Position, recordsFrom, verifyLaneState } from "@waybill/log";
-import { companionTopic, type Offset, PartitionLog } from "@waybill/log-kafka";
+import { COMPANIONS, type Companion, companionTopic, type Offset, PartitionLog } from "@waybill/log-kafka";
 import { KafkaSide, type KafkaSideOptions, type PlacedState } from "../copy/kafka-side.ts";
 import { type PartitionBounds, TopicReader } from "./topic-reader.ts";
 
@@ -23,8 +23,6 @@ export interface PartitionReport extends PartitionBounds {
   /** Of each destination the lane of this partition. */
   readonly lanes: readonly LaneReport[];
 }
-
-const COMPANIONS = ["dead", "marks", "fates"] as const;
 
 /** **Errors**: `WAYBILL_INPUT`, `WAYBILL_LOG_UNAVAILABLE`, `BrokerError`. */
 export async function* verifyTopics(options: KafkaSideOptions): AsyncGenerator<PartitionReport> {
@@ -111,7 +109,7 @@ class Verifier {
     return { damaged, faults };
   }
 
-  #topicOf(destination: string, companion: (typeof COMPANIONS)[number]): string {
+  #topicOf(destination: string, companion: Companion): string {
     const { kafka, config } = this.#options;
     return companionTopic(kafka.topicPrefix, { environment: config.name, destination }, companion);
   }

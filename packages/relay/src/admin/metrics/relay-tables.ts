@@ -72,6 +72,8 @@ export const RELAY_READINGS: readonly Reading<RelayFigures>[] = [
   },
 ];
 
+const ON_KAFKA = "On Kafka: of a partition, from where this relay began to read it.";
+
 export const ENVIRONMENT_READINGS: readonly Reading<EnvironmentFigures>[] = [
   {
     name: "waybill_log_ready",
@@ -81,13 +83,13 @@ export const ENVIRONMENT_READINGS: readonly Reading<EnvironmentFigures>[] = [
   },
   {
     name: "waybill_log_bytes",
-    help: "Bytes of events in the log, delivered ones included, until retention removes them.",
+    help: `Bytes of events in the log, delivered ones included, until retention removes them. ${ON_KAFKA}`,
     kind: "gauge",
     value: ({ logBytes }) => logBytes,
   },
   {
     name: "waybill_log_events",
-    help: "Events in the log, delivered ones included, until retention removes them.",
+    help: `Events in the log, delivered ones included, until retention removes them. ${ON_KAFKA}`,
     kind: "gauge",
     value: ({ logEvents }) => logEvents,
   },
