@@ -131,6 +131,19 @@ test("waits are random up to a ceiling that doubles to its maximum", async () =>
   }
 });
 
+test("waits grow beyond a Retry-After that is shorter than they are", async () => {
+  const longest = [];
+  for (let seed = 0; seed < 30; seed++) {
+    const { clock, answers, waits, send } = setUp({ seed, retryAfterMs: 50 });
+    answers.push(...new Array<Answer>(8).fill("later"));
+    const result = send(1);
+    await clock.until(() => result.outcomes !== undefined);
+    for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(50);
+    longest.push(Math.max(...waits));
+  }
+  expect(Math.max(...longest)).toBeGreaterThan(800);
+});
+
 test("the vendor's Retry-After is a lower bound", async () => {
   const { clock, answers, waits, send } = setUp({ retryAfterMs: 5_000 });
   answers.push("later");

@@ -41,7 +41,7 @@ export function reasonOf(response: HttpResponse): string {
 
 /** Later, and not before the answer's Retry-After. */
 export function later(response: HttpResponse, nowMs: number, reason: string = reasonOf(response)): Outcome {
-  return { status: "retryable", reason, retryAfterMs: retryAfterMs(response.headers, nowMs) };
+  return { status: "retryable", reason, retryAfterMs: retryAfterMs(response, nowMs) };
 }
 
 /** The request may come again as it is. */

@@ -89,9 +89,9 @@ export function errorOf(delivery: Delivery): GetFluxlyError | undefined {
   const response = delivery.last?.response;
   if (response === undefined)
     return new GetFluxlyError(failure.reason, { code: retryable ? "transport_error" : "payload_too_large", retryable });
-  const { status, body, headers } = response;
+  const { status, body } = response;
   const answer = parse(body);
-  const options = { retryable, status, retryAfterMs: retryAfterMs(headers, delivery.last?.atMs ?? 0), details: answer };
+  const options = { retryable, status, retryAfterMs: retryAfterMs(response, delivery.last?.atMs ?? 0), details: answer };
   if (status < 300)
     return new GetFluxlyError("the answer is not what was expected", {
       ...options,

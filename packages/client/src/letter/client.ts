@@ -8,6 +8,7 @@ import {
   outcomesOf,
   type Protocol,
   resolveOptions,
+  retryAfterMs,
 } from "@waybill/core";
 import { type LetterItem, letterProtocol, writeLetter } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
@@ -56,10 +57,10 @@ const DEFAULTS: Partial<Resolved> = {
  */
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_RANDOM_MS = 100;
-const backoff: Backoff = (attempt, retryAfterMs, random) =>
-  retryAfterMs === undefined
+const backoff: Backoff = (attempt, requestedMs, random) =>
+  requestedMs === undefined
     ? doubled(BACKOFF_BASE_MS, attempt, RETRY_AFTER_MAX_MS) + random.next() * BACKOFF_RANDOM_MS
-    : Math.min(retryAfterMs, RETRY_AFTER_MAX_MS);
+    : Math.min(requestedMs, RETRY_AFTER_MAX_MS);
 /** Section 6: 429 without Retry-After. */
 const RATE_LIMITED_MS = 1_000;
 
@@ -257,7 +258,7 @@ function classify(
 ): ReturnType<Protocol["classify"]> {
   if (response.status === 408) return { split: true, reason: "408" };
   const verdict = protocol.classify(response, batch, nowMs);
-  if (response.status !== 429 || "split" in verdict || response.headers["retry-after"] !== undefined) return verdict;
+  if (response.status !== 429 || "split" in verdict || retryAfterMs(response, nowMs) !== undefined) return verdict;
   return outcomesOf(batch.count, { status: "retryable", reason: "429", retryAfterMs: RATE_LIMITED_MS });
 }
 

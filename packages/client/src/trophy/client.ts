@@ -312,18 +312,8 @@ function verdict(response: HttpResponse, call: Call, nowMs: number): ReturnType<
   const again = call.actsOnce ? status === 408 || status === 429 || status >= 500 : status === 429 || status === 503;
   const reason = String(status);
   if (!again) return { status: "rejected", reason };
-  const waitMs = askedFor(response, nowMs);
+  const waitMs = retryAfterMs(response, nowMs);
   return { status: "retryable", reason, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
-}
-
-/**
- * `Retry-After`, 0 meaning none; else `X-RateLimit-Reset`, which is a time here, in epoch seconds.
- */
-function askedFor({ headers }: HttpResponse, nowMs: number): number | undefined {
-  const { "x-ratelimit-reset": reset, ...others } = headers;
-  const waitMs = retryAfterMs(others, nowMs);
-  if (waitMs !== undefined) return waitMs === 0 ? undefined : waitMs;
-  return reset !== undefined && /^\d+$/.test(reset) ? Math.max(0, Number(reset) * 1_000 - nowMs) : undefined;
 }
 
 /** Ends the attempts when one broke after it was sent: only what never left may go again. */

@@ -132,6 +132,7 @@ test("[letter 8] waits as long as Retry-After says, a date too, at most a minute
     [new Date(clock.now() + 30_000).toUTCString(), 20_000],
     ["600", 60_000],
     [undefined, 1_000],
+    ["0", 1_000],
   ] as const) {
     emulator.posts.splice(0);
     emulator.fail({ kind: "status", status: 429, times: 1, ...(retryAfter === undefined ? {} : { retryAfter }) });

@@ -96,14 +96,16 @@ export async function attemptParts(
 
 /**
  * Full jitter: anything from 0 to a ceiling of `baseMs` that doubles with each attempt, `maxMs` at
- * most; on top of the vendor's own wish when there is one: the jitter above it keeps a fleet from
- * coming back in the same instant.
+ * most; and no sooner than the vendor requests, with some jitter above that: a fleet does not come
+ * back in the same instant.
  */
 export function fullJitter(baseMs: number, maxMs: number): Backoff {
-  return (attempt, retryAfterMs, random) =>
-    retryAfterMs === undefined
-      ? random.next() * doubled(baseMs, attempt, maxMs)
-      : Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) + random.next() * baseMs;
+  return (attempt, retryAfterMs, random) => {
+    const share = random.next();
+    const waitMs = share * doubled(baseMs, attempt, maxMs);
+    if (retryAfterMs === undefined) return waitMs;
+    return Math.max(waitMs, Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) + share * baseMs);
+  };
 }
 
 /** A wait of `baseMs` that doubles with each attempt, `maxMs` at most. */

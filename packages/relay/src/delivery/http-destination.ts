@@ -48,7 +48,7 @@ function httpProtocol({ url, headers, signingSecret, format }: HttpDestination):
       if (status >= 200 && status < 300) return outcomesOf(count, DELIVERED);
       const reason = `${status} ${response.body.slice(0, 200)}`.trim();
       if (status === 408 || status === 425 || status === 429 || status >= 500) {
-        const waitMs = retryAfterMs(response.headers, nowMs);
+        const waitMs = retryAfterMs(response, nowMs);
         return outcomesOf(count, {
           status: "retryable",
           reason,

@@ -101,7 +101,7 @@ const FAULTS = {
  * again at once.
  */
 function throttled(response: HttpResponse, parsed: Json, batch: Batch, nowMs: number): Verdict {
-  const waitMs = retryAfterMs(response.headers, nowMs);
+  const waitMs = retryAfterMs(response, nowMs);
   const users = objectOf(parsed["exceeded_daily_quota_users"]);
   const devices = objectOf(parsed["exceeded_daily_quota_devices"]);
   const hasQuota = Object.keys(users).length > 0 || Object.keys(devices).length > 0;

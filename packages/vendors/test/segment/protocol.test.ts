@@ -75,7 +75,9 @@ test.each([
 test.each([
   ["7", 7_000],
   ["1.5", 1_500],
-  ["0", 0],
+  // No wait is requested: the backoff holds.
+  ["0", undefined],
+  ["Wed, 31 Dec 1969 23:59:30 GMT", undefined],
   ["Thu, 01 Jan 1970 00:00:30 GMT", 30_000],
   ["soon", undefined],
   ["-3", undefined],
@@ -86,9 +88,15 @@ test.each([
   expect((verdict as readonly { retryAfterMs?: number }[])[0]?.retryAfterMs).toBe(wait);
 });
 
-test("X-RateLimit-Reset counts where Retry-After is missing", () => {
-  const verdict = classifySegment(answer(429, { headers: { "x-ratelimit-reset": "3" } }), batchOf(["{}"]), 0);
-  expect(verdict).toMatchObject([{ retryAfterMs: 3_000 }]);
+test.each([
+  [429, { "x-ratelimit-reset": "3" }, 3_000],
+  [429, { "x-ratelimit-reset": "3", "retry-after": "0" }, 3_000],
+  // Vendors have it in all their answers: it says nothing of a failure.
+  [500, { "x-ratelimit-reset": "3" }, undefined],
+  [503, { "x-ratelimit-reset": "3", "retry-after": "2" }, 2_000],
+])("X-RateLimit-Reset counts where a 429 has no Retry-After: %s %o", (status, headers, wait) => {
+  const verdict = classifySegment(answer(status, { headers }), batchOf(["{}"]), 0);
+  expect((verdict as readonly { retryAfterMs?: number }[])[0]?.retryAfterMs).toBe(wait);
 });
 
 test("a relay's list of refused events rejects those and no other", () => {
