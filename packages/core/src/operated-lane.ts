@@ -40,6 +40,7 @@ export class OperatedLane extends Lane {
 
   /** Stops sending after the attempts in flight; events are kept. */
   pause(reason: string): void {
+    if (this.mode === "paused") this.#reason = reason;
     if (this.mode === "paused" || this.next === "closed" || this.next === "failed") return;
     this.nextReason = reason;
     this.stopFor("paused");

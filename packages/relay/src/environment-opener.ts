@@ -11,7 +11,7 @@ import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { refuseMarked } from "./copy/disk-mark.ts";
 import { reportDiskLog } from "./copy/left-on-disk.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
-import type { DestinationObserver } from "./delivery/destination.ts";
+import type { DestinationObserver } from "./delivery/destination-observer.ts";
 import { Environment } from "./environment.ts";
 import type { OperatorLog } from "./log-lines/operator-log.ts";
 import type { OpenEnvironment } from "./open-environment.ts";

@@ -1,7 +1,7 @@
 import type { DiskRuntime } from "@waybill/core";
 import type { Log, ReadMemory } from "@waybill/log";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
-import type { DestinationObserver } from "./delivery/destination.ts";
+import type { DestinationObserver } from "./delivery/destination-observer.ts";
 import type { SenderSettings } from "./delivery/extension.ts";
 import type { KeptAnswers } from "./delivery/kept-answers.ts";
 import type { WriteLine } from "./log-lines/operator-log.ts";

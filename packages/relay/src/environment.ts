@@ -381,12 +381,11 @@ export class Environment {
 
   async #stopDelivery(deadlineMs: number): Promise<void> {
     this.exchanges.stop();
-    await Promise.all([
-      this.#try("close the replays", () => this.replays.close(deadlineMs)),
-      ...[...this.#destinations.values()].map((destination) =>
-        this.#try(`close ${destination.config.name}`, () => destination.close(deadlineMs)),
-      ),
-    ]);
+    const replays = this.#try("close the replays", () => this.replays.close(deadlineMs));
+    const closed = [...this.#destinations.values()].map((destination) =>
+      this.#try(`close ${destination.config.name}`, () => destination.close(deadlineMs, replays)),
+    );
+    await Promise.all([replays, ...closed]);
     this.exchanges.close();
   }
 

@@ -3,7 +3,7 @@
 export { ConfigError } from "./config/faults.ts";
 export { loadConfig, resolveEnvironment } from "./config/load.ts";
 export type { DestinationConfig, EnvironmentConfig, RawDestination } from "./config/types.ts";
-export type { DestinationObserver } from "./delivery/destination.ts";
+export type { DestinationObserver } from "./delivery/destination-observer.ts";
 export type { SenderSettings } from "./delivery/extension.ts";
 export { FileWriter } from "./delivery/file-writer.ts";
 export type { DestinationSender, DestinationSenderOptions } from "./delivery/senders.ts";

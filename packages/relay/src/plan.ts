@@ -19,7 +19,7 @@ import type { RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
 import type { KeptRotation } from "./credentials/kept-rotations.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
-import type { DestinationObserver } from "./delivery/destination.ts";
+import type { DestinationObserver } from "./delivery/destination-observer.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
 import type { Environment } from "./environment.ts";
 import { EnvironmentOpener, type OpenerSettings } from "./environment-opener.ts";

@@ -27,14 +27,16 @@ import {
   type Skip,
 } from "@waybill/log";
 import type { PassthroughRequest } from "@waybill/vendors/registry";
-import type { LaneDelivery, LaneMode, LaneReport, TraceDestination } from "../admin/views.ts";
+import type { LaneDelivery, LaneReport, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { attemptsDirectory, tellVendor } from "./destination-files.ts";
+import type { DestinationObserver } from "./destination-observer.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
+import { Guests } from "./guests.ts";
 import { LaneActivity } from "./lane-activity.ts";
 import { type LaneEngine, openOnDisk } from "./lane-engine.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
@@ -60,32 +62,6 @@ export interface DestinationOptions {
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
   /** What a person should know of. */
   readonly report: WriteLine;
-}
-
-/** Called with what happens on a destination's lane. Must not throw. */
-export interface DestinationObserver {
-  attempted(of: LaneName & { readonly attempt: Attempt }): void;
-  modeChanged(of: ModeChange): void;
-  stateNotWritten(of: LaneName & { readonly error: unknown }): void;
-  /** An event became a dead letter. */
-  rejected?(of: LaneName & { readonly reason: string }): void;
-  /** Retention took events of the lane, or had at the start. */
-  expired?(of: LaneName & { readonly events: number }): void;
-  /** An operator has moved the cursor. */
-  skipped?(of: LaneName & Skip): void;
-}
-
-export interface ModeChange extends LaneName {
-  readonly mode: LaneMode;
-  readonly reason: string | undefined;
-  /** True for a halt to which no answer of the destination led: it has refused no credential. */
-  readonly unanswered?: true;
-}
-
-/** Whose lane it is. */
-export interface LaneName {
-  readonly environment: string;
-  readonly destination: string;
 }
 
 const PROBE_MS = 30_000;
@@ -124,6 +100,7 @@ export class Destination {
   readonly #writer: FileWriter;
   readonly #limiter: Limiter;
   readonly #oldest: OldestWaiting;
+  readonly #guests = new Guests();
   #stopListening: () => void = () => undefined;
   #config: DestinationConfig;
   #limits: BatchLimits;
@@ -270,16 +247,18 @@ export class Destination {
 
   /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */
   get sender(): Sender {
-    return this.#sender;
+    return this.#guests.senderOf(this.#sender);
   }
 
   /**
-   * Whether the lane sends and has less than a batch to send: then there is room for something
-   * else.
+   * Whether the lane sends and has less than a batch to send, beside what is parked: then there is
+   * room for something else.
    */
   get hasRoom(): boolean {
     const { mode } = this.#lane.snapshot();
-    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#limits.maxEvents;
+    if (this.#guests.arePaused || (mode !== "idle" && mode !== "sending")) return false;
+    const { events, held = 0 } = this.#store.pending();
+    return events - held < this.#limits.maxEvents;
   }
 
   /** The attempts for the event at `position`, oldest first. */
@@ -350,10 +329,12 @@ export class Destination {
   }
 
   pause(reason = "paused by an operator"): void {
+    this.#guests.pause();
     this.#lane.pause(reason);
   }
 
   resume(): void {
+    this.#guests.resume();
     this.#limiter.retryNow();
     this.#lane.resume();
   }
@@ -435,11 +416,13 @@ export class Destination {
   }
 
   /**
-   * Finishes the attempt in flight, at most until the deadline. What is pending stays in the log.
+   * Finishes the attempts in flight, at most until the deadline. What is pending stays in the log.
+   * What `guests` waits for may still mark dead letters.
    */
-  async close(deadlineMs: number): Promise<void> {
+  async close(deadlineMs: number, guests?: Promise<void>): Promise<void> {
     this.#stopListening();
-    await this.#lane.close(deadlineMs, { drain: false });
+    const sent = this.#guests.end(this.#options.runtime.clock, deadlineMs);
+    await Promise.all([this.#lane.close(deadlineMs, { drain: false }), sent, guests]);
     this.#sender.close();
     await this.#writer.close();
     await this.#store.close();

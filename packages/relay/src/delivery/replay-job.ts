@@ -1,5 +1,5 @@
 /** A replay that runs: a lane over a {@link ReplayStore}, with the destination's own sender. */
-import { type DiskRuntime, OperatedLane, outcomesOf, printable, type Sender, sleep } from "@waybill/core";
+import { type DiskRuntime, OperatedLane, outcomesOf, printable, type Sender, sleep, WaybillError } from "@waybill/core";
 import {
   AttemptJournal,
   type DeadLetters,
@@ -81,7 +81,11 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
       const sent = outcomes.flatMap(({ status }, index) =>
         status === "delivered" ? [batch.locate(index).record.first] : [],
       );
-      await options.destination(value.destination)?.deadLetters.mark(sent, "retried");
+      if (sent.length === 0) return;
+      const { deadLetters } = options.destination(value.destination) ?? {};
+      // Tried again until it is there: what was delivered must not wait as a dead letter.
+      if (deadLetters === undefined) throw new WaybillError("WAYBILL_CLOSED", NO_DESTINATION);
+      await deadLetters.mark(sent, "retried");
     },
   });
   const destination = options.destination(value.destination);

@@ -63,6 +63,8 @@ const CHOICE_MAX_BYTES = 2_700;
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** That are not over, of an environment: each holds a lane, files and its choice in memory. */
 const REPLAYS_MAX = 64;
+/** For writing down the outcomes of an attempt that took all its time. */
+const SETTLE_MS = 1_000;
 
 export class Replays {
   readonly #options: ReplaysOptions;
@@ -166,9 +168,15 @@ export class Replays {
     lane.notify();
   }
 
-  /** Ends the lane of such a replay; what is in flight may take until the deadline. */
-  async stop(id: string, deadlineMs: number): Promise<void> {
-    await this.#jobs.get(id)?.lane.close(deadlineMs, { drain: false });
+  /**
+   * Ends the lane of a replay. What is in flight has its time: another replay might send it as
+   * well, while nobody knows that it has arrived.
+   */
+  async stop(id: string, deadlineMs?: number): Promise<void> {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    const timeoutMs = this.#options.destination(job.store.value.destination)?.config.timeoutMs ?? 0;
+    await job.lane.close(deadlineMs ?? timeoutMs + SETTLE_MS, { drain: false });
   }
 
   /** Forgets such a replay, which was ended. */
@@ -197,7 +205,7 @@ export class Replays {
   async cancel(id: string): Promise<boolean> {
     const job = this.#jobs.get(id);
     if (job === undefined || this.#guests.has(id)) return false;
-    await job.lane.close(0, { drain: false });
+    await this.stop(id);
     await job.state.write({ ...job.store.value, cancelled: true });
     await job.state.sync();
     return true;

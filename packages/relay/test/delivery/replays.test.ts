@@ -12,6 +12,20 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const PART_MS = 20;
 
+const CONFIG = resolveEnvironment("e", {
+  sources: {},
+  destinations: {
+    emulator: {
+      vendor: "segment",
+      url: "http://emulator.test",
+      writeKey: "k",
+      timeout: 2_000,
+      backoff: { base: 100, max: 5_000 },
+      batch: { linger: 20, maxEvents: 10, maxBytes: 100_000 },
+    },
+  },
+});
+
 interface World {
   readonly clock: VirtualClock;
   readonly emulator: SegmentEmulator;
@@ -32,19 +46,7 @@ async function open(
   const runtime: DiskRuntime = { clock, random, disk, transport: network.transport };
   const ignore = (): void => undefined;
   const environment = await Environment.open({
-    config: resolveEnvironment("e", {
-      sources: {},
-      destinations: {
-        emulator: {
-          vendor: "segment",
-          url: "http://emulator.test",
-          writeKey: "k",
-          timeout: 2_000,
-          backoff: { base: 100, max: 5_000 },
-          batch: { linger: 20, maxEvents: 10, maxBytes: 100_000 },
-        },
-      },
-    }),
+    config: CONFIG,
     directory: "/data",
     runtime,
     dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
@@ -163,6 +165,62 @@ test("a retry that is ended amid a batch holds no other one up, nor after a rest
     second.environment.replays.views().find((one) => one.id === other.id)?.state;
   await turns(second.clock, () => stateOf() === "done");
   expect(stateOf()).toBe("done");
+});
+
+test("a retry that is ended while the vendor has a batch of it learns the answer, and no other one sends it", async () => {
+  const { clock, environment, emulator } = await withDeadLetters(20);
+  const before = emulator.posts.length;
+  emulator.fail({ kind: "slow", delayMs: SECOND_MS, times: 1 });
+  for (let retries = 0; retries < 2; retries++)
+    await environment.replays.begin("emulator", { deadLetters: {} }, undefined);
+  await turns(clock, () => emulator.posts.length > before);
+  const cancelled = environment.replays.cancel(environment.replays.views()[0]?.id ?? "");
+  await turns(clock, () => environment.replays.views()[1]?.state === "done");
+  expect(await cancelled).toBe(true);
+  const ids = emulator.posts.slice(before).flatMap(idsIn);
+  expect([ids.length, new Set(ids).size]).toEqual([20, 20]);
+  expect(environment.replays.views()).toMatchObject([
+    { state: "cancelled", account: { delivered: 10 } },
+    { state: "done", account: { delivered: 10 } },
+  ]);
+});
+
+/** A retry whose first batch the vendor has taken, and not answered yet. */
+async function unanswered(): Promise<World & { readonly before: number }> {
+  const world = await withDeadLetters(20);
+  const before = world.emulator.posts.length;
+  world.emulator.fail({ kind: "slow", delayMs: SECOND_MS, times: 1 });
+  await world.environment.replays.begin("emulator", { deadLetters: {} }, undefined);
+  await turns(world.clock, () => world.emulator.posts.length > before);
+  return { ...world, before };
+}
+
+/** Until the retry is over: each dead letter was sent once, and is known as delivered. */
+async function expectAllRetried({ clock, environment, emulator }: World, before: number): Promise<void> {
+  await turns(clock, () => environment.replays.views()[0]?.state === "done");
+  const ids = emulator.posts.slice(before).flatMap(idsIn);
+  expect([ids.length, new Set(ids).size]).toEqual([20, 20]);
+  expect(environment.replays.views()).toMatchObject([{ account: { delivered: 20, balanced: true } }]);
+  expect(environment.destination("emulator")?.deadLetters.counts()).toMatchObject({ waiting: 0, retried: 20 });
+}
+
+test("what a retry has delivered is marked, also where its destination is removed before the answer", async () => {
+  const world = await unanswered();
+  const { clock, environment, before } = world;
+  const removed = environment.reconfigure({ ...CONFIG, destinations: [] }, 5 * SECOND_MS);
+  await pass(clock, 10 * SECOND_MS);
+  await removed;
+  expect(environment.destination("emulator")).toBeUndefined();
+  await environment.reconfigure(CONFIG, 0);
+  await expectAllRetried(world, before);
+});
+
+test("a relay that stops waits for the answer to a retry, and marks what was delivered", async () => {
+  const { clock, environment, before, restart } = await unanswered();
+  const stopped = environment.close(5 * SECOND_MS);
+  await pass(clock, 10 * SECOND_MS);
+  await stopped;
+  await expectAllRetried(await restart(), before);
 });
 
 test("what may have been sent goes again as it was, though an operator has discarded some of it since", async () => {
