@@ -136,9 +136,10 @@ export const ONE_EVENT: Protocol = {
   limits: { maxEvents: 1, maxBytes: 100 },
   maxEventBytes: 100,
   request: ({ body }) => ({ method: "POST", url: "http://vendor.test", headers: {}, body }),
-  classify({ status, headers }, { count }, nowMs) {
+  classify(response, { count }, nowMs) {
+    const { status } = response;
     if (status < 300) return outcomesOf(count, { status: "delivered" });
-    const waitMs = retryAfterMs(headers, nowMs);
+    const waitMs = retryAfterMs(response, nowMs);
     return outcomesOf(count, {
       status: "retryable",
       reason: String(status),

@@ -10,7 +10,7 @@ import { StoredIds } from "./intake/stored-ids.ts";
 import { safeError } from "./log-lines/safe-text.ts";
 
 /** What an environment keeps, each in a directory of its own. */
-export const DIRECTORIES: readonly string[] = ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"];
+export const DIRECTORIES: readonly string[] = ["log", "ids", "lanes", "dead", "fates", "attempts", "replays", "paused"];
 const MS_PER_SECOND = 1_000;
 
 /** A file in the place of a directory is set aside: the start does not fail for it. */

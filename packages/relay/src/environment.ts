@@ -3,10 +3,10 @@
  *
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` each
  * lane's cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
- * `replays/` those that run or ran.
+ * `paused/` the names of lanes that operators have paused, `replays/` those that run or ran.
  */
 import { assert, type HttpResponse } from "@waybill/core";
-import { type Log, type Position, ReadMemory, type RetentionLimits } from "@waybill/log";
+import type { Log, Position, RetentionLimits } from "@waybill/log";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView, LaneView, TracedEvent } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
@@ -14,6 +14,7 @@ import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "./confi
 import { Destination } from "./delivery/destination.ts";
 import { type PreparedPlan, prepareDestinations } from "./delivery/destination-plan.ts";
 import { Exchanges } from "./delivery/exchanges.ts";
+import { KeptPauses } from "./delivery/kept-pauses.ts";
 import type { LaneEngine } from "./delivery/lane-engine.ts";
 import { laneViewOf } from "./delivery/lane-view.ts";
 import { takesFrom } from "./delivery/left-out.ts";
@@ -31,6 +32,7 @@ import { MemorySources } from "./launchdarkly/memory-sources.ts";
 import { isInMemory } from "./launchdarkly/options.ts";
 import { SILENT, type WriteLine } from "./log-lines/operator-log.ts";
 import { safeError } from "./log-lines/safe-text.ts";
+import { openDestination } from "./open-destination.ts";
 
 /** Seconds: a disk with a write cache, one without, one that hangs. */
 const SYNC_LIMITS: readonly number[] = [1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
@@ -40,6 +42,7 @@ export class Environment {
   readonly log: Log;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
+  readonly pauses: KeptPauses;
   /** How long the disk took for each write and sync of the log. */
   readonly syncSeconds: Histogram;
   /** Absent where duplicates are found by the log itself. */
@@ -53,7 +56,7 @@ export class Environment {
 
   private constructor(
     options: EnvironmentOptions,
-    parts: Pick<Environment, "log" | "replays" | "exchanges" | "syncSeconds"> & {
+    parts: Pick<Environment, "log" | "replays" | "exchanges" | "pauses" | "syncSeconds"> & {
       readonly ids: StoredIds | undefined;
     },
     destinations: Map<string, Destination>,
@@ -63,6 +66,7 @@ export class Environment {
     this.#ids = parts.ids;
     this.replays = parts.replays;
     this.exchanges = parts.exchanges;
+    this.pauses = parts.pauses;
     this.syncSeconds = parts.syncSeconds;
     this.#options = options;
     this.#destinations = destinations;
@@ -83,13 +87,14 @@ export class Environment {
     const ids = options.log === undefined ? await openIds(options, log) : undefined;
     cleanup.add(() => ids?.close());
     const destinations = new Map<string, Destination>();
+    const pauses = new KeptPauses(runtime.disk, `${directory}/paused`);
     const exchanges = new Exchanges({
       environment: environmentConfig.name,
       destinations: () => destinations.values(),
       kept: options.keptAnswers,
     });
     for (const config of options.log === undefined ? environmentConfig.destinations : []) {
-      const destination = await openDestination(options, config, { log, exchanges });
+      const destination = await openDestination(options, config, { log, exchanges, pauses });
       cleanup.add(() => destination.close(0));
       destinations.set(config.name, destination);
     }
@@ -108,7 +113,7 @@ export class Environment {
         }),
       report: options.report ?? SILENT,
     });
-    const environment = new Environment(options, { log, ids, replays, exchanges, syncSeconds }, destinations);
+    const environment = new Environment(options, { log, ids, replays, exchanges, pauses, syncSeconds }, destinations);
     for (const { destination, events } of await environment.orphanedLanes())
       if (events > 0)
         options.report?.("lane_orphaned", { environment: environment.name, destination, events, directory });
@@ -177,6 +182,18 @@ export class Environment {
   /** Those that take its events. */
   #destinationsOf(source: string): readonly DestinationConfig[] {
     return [...this.#destinations.values()].map(({ config }) => config).filter((config) => takesFrom(config, source));
+  }
+
+  /**
+   * Pauses or resumes a lane on the disk, for starts to come as well. `false`: there is none of
+   * that name. **Errors**: `WAYBILL_DISK`; a lane that was to be paused is, until the next start.
+   */
+  async setPaused(name: string, isPaused: boolean): Promise<boolean> {
+    if (!this.#destinations.has(name)) return false;
+    if (isPaused) this.#destinations.get(name)?.pause();
+    await this.pauses.keep(name, isPaused);
+    if (!isPaused) this.#destinations.get(name)?.resume();
+    return true;
   }
 
   destination(name: string): Destination | undefined {
@@ -407,26 +424,4 @@ export class Environment {
       hardMaxBytes,
     });
   }
-}
-
-function openDestination(
-  options: EnvironmentOptions,
-  config: DestinationConfig,
-  { log, exchanges }: Pick<Environment, "log" | "exchanges">,
-  lane?: LaneEngine,
-): Promise<Destination> {
-  const { directory, runtime, observer, memory = new ReadMemory(), settings = { strict: false } } = options;
-  return Destination.open({
-    environment: options.config.name,
-    config,
-    log,
-    ...(lane === undefined ? {} : { lane }),
-    runtime,
-    directory,
-    observer,
-    settings,
-    memory,
-    onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
-    report: options.report ?? SILENT,
-  });
 }

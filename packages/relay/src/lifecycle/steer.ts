@@ -4,7 +4,8 @@ import type { Plan } from "../plan.ts";
 
 /**
  * Pauses or resumes a lane; in a cluster the lanes of all partitions, whichever relay has them.
- * `undefined`: there is no such destination. **Errors**: `WAYBILL_LOG_UNAVAILABLE`.
+ * `undefined`: there is no such destination. **Errors**: `WAYBILL_DISK`,
+ * `WAYBILL_LOG_UNAVAILABLE`.
  */
 export async function steer(
   plan: Plan,
@@ -13,9 +14,8 @@ export async function steer(
 ): Promise<Confirmation | undefined> {
   const { control } = plan;
   if (control === undefined) {
-    const lane = plan.environments.get(named)?.destination(destination);
-    lane?.[action]();
-    return lane && { unconfirmed: [] };
+    const isThere = await plan.environments.get(named)?.setPaused(destination, action === "pause");
+    return isThere === true ? { unconfirmed: [] } : undefined;
   }
   // One of its partitions stands for all.
   const [environment = named] = named.split("/");
