@@ -3,7 +3,7 @@
  * keeps them current. Without either every flag is unknown: its evaluations are counted all the
  * same.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Agent } from "node:http";
 import { WaybillError } from "@waybill/core";
 import { createOutboundAgent } from "@waybill/node";
@@ -24,6 +24,8 @@ export interface FlagSettings {
 
 /** Where the SDK finds flags by itself. */
 const FLAGS_URL = "https://sdk.launchdarkly.com";
+/** Of flag data: read at once, while everything else waits. */
+const FILE_MAX_BYTES = 64 * 1024 * 1024;
 const NONE: FlagSource = { flag: () => undefined, close: () => undefined };
 
 /** **Errors**: `WAYBILL_CONFIG` for a file that cannot be read or is not flag data. */
@@ -46,18 +48,26 @@ function fromFile(path: string): FlagSource {
  * file.
  */
 function flagsOf(path: string): Readonly<Record<string, Flag>> {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} cannot be read: ${code}`, { cause: error });
-  }
-  const data = parsed(text);
+  const data = parsed(textOf(path));
   const flags = isObject(data) ? (data["flags"] ?? {}) : undefined;
   if (!isObject(flags) || !Object.values(flags).every(isObject))
     throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is not { "flags": { "<key>": {…} } }`);
   return flags as Readonly<Record<string, Flag>>;
+}
+
+function textOf(path: string): string {
+  try {
+    const stat = statSync(path);
+    // A pipe or a device may never end, and all would wait for it.
+    if (!stat.isFile()) throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is not a file`);
+    if (stat.size > FILE_MAX_BYTES)
+      throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is larger than ${FILE_MAX_BYTES} bytes`);
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof WaybillError) throw error;
+    const { code = "" } = error as NodeJS.ErrnoException;
+    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} cannot be read: ${code}`, { cause: error });
+  }
 }
 
 function parsed(text: string): unknown {

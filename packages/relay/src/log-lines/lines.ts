@@ -295,7 +295,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   storage_refused: {
     level: "error",
     text: "requests were refused: their events cannot be stored",
-    act: "Clients keep and send again. `disk`: free space or repair the disk; `log_full`: the disk is too slow for what comes.",
+    act: "Clients keep and send again. `disk`, `log_full`: free space or repair the disk; `log_busy`: it is too slow for what comes.",
     fields: [...SOURCE, "count", "refusals", "seconds"],
   },
   request_failed: {

@@ -2,7 +2,8 @@
  * Flag data for summaries: from files of any content, and by LaunchDarkly's SDK, which makes
  * requests of its own.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { emulators, startServer } from "@waybill/testing";
@@ -64,4 +65,18 @@ test.each([
   writeFileSync(flagsFile, '{"flags":{"__proto__":{"variations":[1]},"a":{"variations":[2]}}}');
   const flags = createFlagSource(configWith({ flagsFile }), {});
   expect([flags.flag("a"), flags.flag("toString")]).toEqual([{ variations: [2] }, undefined]);
+});
+
+test("what is no file of flags, or would never end, is refused before it is read", () => {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-flags-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const open = (flagsFile: string) => (): unknown => createFlagSource(configWith({ flagsFile }), {});
+  const pipe = join(directory, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  expect(open(pipe)).toThrow(`flagsFile ${pipe} is not a file`);
+  const large = join(directory, "large.json");
+  writeFileSync(large, "{}");
+  truncateSync(large, 64 * 1024 * 1024 + 1);
+  expect(open(large)).toThrow("is larger than 67108864 bytes");
+  expect(open(join(directory, "none.json"))).toThrow("cannot be read: ENOENT");
 });

@@ -59,7 +59,7 @@ export class SourceTrack {
 }
 
 /** What is refused because too much is in memory already. */
-const MEMORY_CODES = ["unavailable", "log_full", "log_busy"];
+const MEMORY_CODES = ["unavailable", "log_busy"];
 
 function memoryRefusals(refused: Readonly<Record<string, number>>): number {
   return MEMORY_CODES.reduce((sum, code) => sum + (own(refused, code) ?? 0), 0);
