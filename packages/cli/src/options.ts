@@ -7,7 +7,7 @@ export function checkedUrl(text: string, option: string): string {
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.search + url.hash === "")
     return text;
   throw new WaybillError("WAYBILL_INPUT", `${option} is not an http or https URL`, {
-    hint: "Write it as http://127.0.0.1:8080, without credentials, query or fragment.",
+    hint: "Write it as http://host:port, without credentials, query or fragment.",
   });
 }
 

@@ -183,7 +183,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   replay_failed: {
     level: "error",
     text: "a defect stopped a replay",
-    act: "Report the defect (the page has its text), then resume or cancel the replay.",
+    act: "Report the defect (the page has its text), then cancel the replay and start it again.",
     fields: ["environment", "replay", "reason"],
   },
 
