@@ -86,7 +86,7 @@ test("each event of a frequent id has its own outcome, attempts and dead letter"
       expect(first <= position && position < first + count, `${position} in ${first}+${count}`).toBe(true);
     if (outcome === "rejected") expect(vendor?.deadLetter).toMatchObject({ deadLetterId: (position - 1) / 2 });
     else expect(vendor).not.toHaveProperty("deadLetter");
-    expect(vendor?.replays ?? []).toHaveLength(0);
+    expect(vendor?.replays ?? [], String(position)).toHaveLength(position < 3 ? 1 : 0);
   }
 });
 
