@@ -1,4 +1,4 @@
-import { type KeyedRecord, KeyedTopic } from "@waybill/log-kafka";
+import { type Broker, BrokerError, type FetchRequest, type KeyedRecord, KeyedTopic } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
@@ -15,7 +15,7 @@ interface Reader {
 async function made(): Promise<{
   readonly clock: VirtualClock;
   readonly cluster: SimCluster;
-  readonly open: (name: string) => Promise<Reader>;
+  readonly open: (name: string, around?: (broker: Broker) => Broker) => Promise<Reader>;
 }> {
   const clock = new VirtualClock();
   const cluster = new SimCluster({ clock, random: new SeededRandom(1) });
@@ -25,11 +25,11 @@ async function made(): Promise<{
   return {
     clock,
     cluster,
-    open: async (name) => {
+    open: async (name, around = (broker) => broker) => {
       const records: KeyedRecord[] = [];
       const errors: (string | undefined)[] = [];
       const opening = KeyedTopic.open({
-        broker: cluster.connect(name),
+        broker: around(cluster.connect(name)),
         clock,
         topic: TOPIC,
         onRecord: (record) => void records.push(record),
@@ -132,6 +132,33 @@ test("who cannot write to it does not catch up with all, and may try again", asy
   for (const one of tries) await expect(runUntil(clock, one)).rejects.toMatchObject({ isTransient: true });
   cluster.heal("one");
   await runUntil(clock, topic.catchUpWithAll(10_000));
+});
+
+test("who can write to it and not read it waits for 15 seconds, and may try again", async () => {
+  const { clock, open } = await made();
+  let isRefused = false;
+  const { topic } = await open("one", (broker) => {
+    const fetch = broker.fetch.bind(broker);
+    const refuse = async (asked: FetchRequest): ReturnType<Broker["fetch"]> => {
+      if (isRefused) throw new BrokerError("unauthorized", "not allowed");
+      return fetch(asked);
+    };
+    return Object.assign(broker, { fetch: refuse });
+  });
+  isRefused = true;
+  // The call under way ends.
+  await clock.advance(1_000);
+  const beganAtMs = clock.monotonic();
+  const tries = [topic.catchUpWithAll(), topic.catchUpWithAll(), topic.write("a", "1").then(() => topic.catchUp())];
+  for (const one of tries)
+    await expect(runUntil(clock, one)).rejects.toMatchObject({
+      code: "WAYBILL_LOG_UNAVAILABLE",
+      reason: "unauthorized",
+    });
+  expect(clock.monotonic() - beganAtMs).toBeGreaterThan(15_000);
+  expect(clock.monotonic() - beganAtMs).toBeLessThan(40_000);
+  isRefused = false;
+  await runUntil(clock, topic.catchUpWithAll());
 });
 
 test("an outage is reported when it begins and when it ends, and nothing is missed", async () => {
