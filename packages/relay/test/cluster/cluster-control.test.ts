@@ -298,6 +298,8 @@ test("compaction takes nothing that a relay that comes later needs", async () =>
     "rotation/destination test/crm",
     "reload",
   ]);
+  // As far as clocks may differ.
+  await world.clock.advance(300_000);
   const late = await world.open("late", { sealingKey: SEALING_KEY });
   expect(late.control.holdOf(LANES)).toBe("paused by an operator");
   expect(late.control.takeRotations()).toEqual([rotationOf("second")]);
@@ -305,6 +307,30 @@ test("compaction takes nothing that a relay that comes later needs", async () =>
   expect(late.done).toEqual([]);
   expect((await world.run(late.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
   expect(control.holdOf(LANES)).toBeUndefined();
+});
+
+test("a reload that is asked for while a relay starts is carried out by it, and confirmed after that", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  let read: () => void = () => undefined;
+  const until = new Promise<void>((resolve) => (read = resolve));
+  let reloaded: () => void = () => undefined;
+  const reload = (): Promise<ReloadResult> => new Promise((resolve) => (reloaded = () => resolve(RELOADED)));
+  // It has read its file.
+  const opening = world.open("two", { unread: { topic: RELAYS.topic, until }, reload });
+  await world.clock.advance(1_000);
+  await world.run(one.control.reload());
+  read();
+  const two = await opening;
+  await world.clock.advance(3_000);
+  expect(two.done).toEqual(["reload"]);
+  const { offset = 0 } = world.cluster.records(DESIRED).findLast(({ key }) => key === "reload") ?? {};
+  const confirmed = (): number | undefined =>
+    one.control.directory.relays().find(({ name }) => name === "two")?.appliedOffset;
+  expect(confirmed()).toBe(offset);
+  reloaded();
+  await world.clock.advance(100);
+  expect(confirmed()).toBe(offset + 1);
 });
 
 test("lanes that come while a rotated key is being taken over wait for it", async () => {
