@@ -117,6 +117,16 @@ test("a replay that a relay of another version has asked for is not taken for fo
   expect(asked.forgottenKeys("test")).toEqual([partKey(NAME, 3), cancelKey(NAME)]);
 });
 
+test.each([{ log: { event: "E", country: "CH" } }, { deadLetters: { reason: "x", country: "CH" } }])(
+  "a replay that a newer relay has asked for with a filter of its own is not run without that: %j",
+  (choice) => {
+    const asked = new AskedReplays();
+    asked.note(replayKey(NAME), JSON.stringify({ ...REQUEST, choice }));
+    expect(asked.of("test")).toEqual([]);
+    expect(asked.isForgotten(NAME)).toBe(false);
+  },
+);
+
 test.each([true, false])("how a replay ended is written after a commit, and only then: ours is %s", async (isOurs) => {
   const steps: string[] = [];
   const state = stateOf({ ...LANE, replays: [PROGRESS] }, async () => {
