@@ -159,7 +159,7 @@ export class ClusterEnvironment implements StoredInCluster {
       random,
       partitions: this.#partitions,
       records,
-      groupOf: (destination) => this.#groups.get(destination)?.group,
+      isConfigured: (destination) => this.#groups.has(destination),
     });
     this.#retention = this.#retaining();
   }

@@ -131,10 +131,6 @@ export class LaneGroup {
     return this.#fault;
   }
 
-  get group(): string {
-    return this.#options.group;
-  }
-
   /** Whether this relay delivers the events of a partition. */
   owns(partition: number): boolean {
     return this.#lanes.has(partition);

@@ -411,3 +411,23 @@ test("while the ends of replays cannot be written two of them are in a lane's st
   expect(views.map(({ state, account }) => `${state} ${account.delivered}`)).toEqual(Array(20).fill("done 4"));
   await world.end();
 });
+
+test("the ledger of a replay is what was sent, also once its destination is removed, and when it is cancelled then", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.latencyMs = 100;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.until(() => world.sent.length > EVENTS);
+  const removal = await world.run(one.environment.prepare({ ...configOf("old"), destinations: [] }));
+  await world.run(removal.commit(1_000));
+  const accepted = EVENTS * PARTITIONS;
+  const delivered = world.sent.length;
+  expect(delivered).toBeLessThan(accepted);
+  const account = { accepted, delivered, pending: accepted - delivered };
+  expect(await world.view(one, id)).toMatchObject({ state: "paused", account });
+  expect(await world.run(one.environment.clusterReplays.cancel(id))).toBe(true);
+  expect(await world.view(one, id)).toMatchObject({ state: "cancelled", account });
+  await world.end();
+});
