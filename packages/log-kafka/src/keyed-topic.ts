@@ -46,6 +46,8 @@ export class KeyedTopic {
   readonly #options: KeyedTopicOptions;
   readonly #source: Source;
   #next: Offset = 0;
+  /** The record before it; absent: none was read. */
+  #last: Omit<FetchedRecord, "value"> | undefined;
   #error: string | undefined;
   /** When a record was read last. */
   #tookAtMs = 0;
@@ -140,6 +142,7 @@ export class KeyedTopic {
     const source = this.#source;
     for (let failures = 0; !source.isClosed; ) {
       try {
+        if (failures > 0) await this.#assertSame();
         await this.#read();
         failures = 0;
         this.#tell(undefined);
@@ -147,14 +150,32 @@ export class KeyedTopic {
       } catch (error) {
         if (source.isClosed) return;
         // The topic was made anew, or records were removed.
-        if (error instanceof BrokerError && error.code === "offset_out_of_range")
-          this.#next = await source.offsetAt("first").catch(() => this.#next);
+        if (error instanceof BrokerError && error.code === "offset_out_of_range") await this.#beginAnew();
         this.#tell(messageOf(error));
         this.#giveUp(error);
         await source.wait(waitMs(failures)).catch(() => undefined);
         failures += 1;
       }
     }
+  }
+
+  async #beginAnew(): Promise<void> {
+    const first = await this.#source.offsetAt("first").catch(() => undefined);
+    if (first === undefined) return;
+    this.#next = first;
+    this.#last = undefined;
+  }
+
+  /**
+   * A cluster that lost its power may have lost the topic's end, and others have written there since:
+   * whoever was away meanwhile reads all anew. So it does when what it read last was compacted.
+   */
+  async #assertSame(): Promise<void> {
+    const last = this.#last;
+    if (last === undefined) return;
+    const [found] = (await this.#source.fetchRecords(last.offset, READ_BYTES, 0)).records;
+    const isSame = found?.offset === last.offset && found.appendedAtMs === last.appendedAtMs && found.key === last.key;
+    if (!isSame) await this.#beginAnew();
   }
 
   async #read(): Promise<void> {
@@ -180,6 +201,7 @@ export class KeyedTopic {
   /** What has no key is not ours. */
   #take({ offset, appendedAtMs, key, value }: FetchedRecord): void {
     this.#next = offset + 1;
+    this.#last = { offset, appendedAtMs, ...(key === undefined ? {} : { key }) };
     this.#tookAtMs = this.#options.clock.monotonic();
     if (key !== undefined) this.#options.onRecord({ offset, appendedAtMs, key, value: Buffer.from(value).toString() });
   }

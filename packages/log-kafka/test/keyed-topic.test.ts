@@ -178,6 +178,36 @@ test("an outage is reported when it begins and when it ends, and nothing is miss
   expect(texts(two)).toEqual(["a=1"]);
 });
 
+test("who was away while the topic lost its end, and got another one, reads all anew", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  const write = async (key: string): Promise<void> => {
+    for (let number = 0; number < 20; number++) await runUntil(clock, two.topic.write(key, `${number}`, 10_000));
+  };
+  await write("a");
+  await runUntil(clock, Promise.all([one.topic.catchUp(), two.topic.catchUp()]));
+  for (const broker of cluster.brokers) cluster.kill(broker, { losesPower: true });
+  await clock.advance(1_000);
+  cluster.isolate("one");
+  for (const broker of cluster.brokers) cluster.restart(broker);
+  await clock.advance(5_000);
+  const offsets = (): readonly number[] => cluster.records({ topic: TOPIC, partition: 0 }).map(({ offset }) => offset);
+  expect(offsets().length).toBeLessThan(20);
+  await write("b");
+  const missed = offsets();
+  expect(missed.length).toBeGreaterThan(20);
+  cluster.heal("one");
+  await clock.advance(10_000);
+  for (const { records } of [one, two]) expect(records.slice(20).map(({ offset }) => offset)).toEqual(missed);
+  // What is still the same is not read again.
+  cluster.isolate("one");
+  await clock.advance(10_000);
+  cluster.heal("one");
+  await clock.advance(10_000);
+  expect(one.records).toHaveLength(20 + missed.length);
+});
+
 test("a write without an answer is sent again; without time for that it is rejected", async () => {
   const { clock, open, cluster } = await made();
   const { topic } = await open("one");
