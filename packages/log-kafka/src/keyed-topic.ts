@@ -30,7 +30,7 @@ const READ_BYTES = 1024 * 1024;
 /** How long a broker waits for the next record before it answers that there is none. */
 const POLL_MS = 1_000;
 const WRITE_CALL_MS = 2_000;
-/** Who waits for what others wrote is told so after this time without a record. */
+/** Who waits for what others wrote gives up after this time without a record. */
 const READ_MS = 15_000;
 /** Of records that say nothing: a compacted topic removes them. */
 const MARK_KEY = "mark";
@@ -167,8 +167,8 @@ export class KeyedTopic {
   }
 
   /**
-   * A cluster that lost its power may have lost the topic's end, and others have written there since:
-   * whoever was away meanwhile reads all anew. So it does when what it read last was compacted.
+   * A cluster that lost its power may have lost the topic's end, and others have written there
+   * since: whoever was away meanwhile reads all anew. So it does when what it read last is gone.
    */
   async #assertSame(): Promise<void> {
     const last = this.#last;

@@ -71,7 +71,7 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
 
-/** Of a stop, after its lanes have ended, at most: without a checkpoint the next start counts more. */
+/** Of a stop, once its lanes have ended: without a checkpoint the next start counts more. */
 const LAST_SYNC_MS = 500;
 
 export class ClusterEnvironment implements StoredInCluster {

@@ -56,7 +56,7 @@ const AGAIN_MS = 5_000;
 const SOON_MS = 500;
 /** Of a session, until heartbeats that are not answered are reported. */
 const SILENT_SHARE = 1 / 3;
-/** Of the time for closing, for the last commits and for leaving: a fifth of it, and at most so long. */
+/** Of the time for closing, for the last commits and for leaving. At most so much of it. */
 const LEAVING_SHARE = 0.2;
 const LEAVING_MS = 2_000;
 

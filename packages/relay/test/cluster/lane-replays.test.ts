@@ -350,6 +350,6 @@ test("the end of what is done as of the last commit is written even when nothing
   replays.look();
   await clock.advance(1);
   await replays.close(0);
-  // How far the other one is may be told by who can commit it.
+  // How far the other one is says only who can commit it.
   expect(ended).toEqual([`${partKey(NAME, 3)} ${JSON.stringify({ ...LEDGER, delivered: 9 })}`]);
 });

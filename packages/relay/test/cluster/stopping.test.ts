@@ -33,9 +33,9 @@ test("a relay that cannot read what is asked says so, opens no lane, and gives i
   await world.clock.advance(5_000);
   expect([one, two].map(({ environment }) => environment.laneEntries().length)).toEqual([2, 0]);
   await world.clock.advance(30_000);
-  const told = world.lines.filter((line) => line.startsWith("two lane_not_opened"));
-  expect(told).toHaveLength(1);
-  expect(told[0]).toContain("waybill.desired-0: reading: not allowed");
+  const logged = world.lines.filter((line) => line.startsWith("two lane_not_opened"));
+  expect(logged).toHaveLength(1);
+  expect(logged[0]).toContain("waybill.desired-0: reading: not allowed");
   await world.produce(4);
   expect(await closed(world, two)).toBeLessThanOrEqual(CLOSE_MS);
   await world.clock.until(() => world.sent.length === 4 * PARTITIONS);
