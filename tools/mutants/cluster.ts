@@ -253,7 +253,7 @@ const REPLAYS: readonly Mutant[] = [
   {
     name: "kafka: how a replay ended is written by who has the lane",
     file: `${RELAY}/cluster/lane-replays.ts`,
-    find: "    await state.confirm();\n    if (!state.isOurs) return;\n",
+    find: "    if (!state.isFinal(id)) await state.confirm();\n    if (!state.isOurs) return;\n",
     replace: "",
     tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
   },
@@ -267,9 +267,37 @@ const REPLAYS: readonly Mutant[] = [
   {
     name: "kafka: a replay that may have sent a batch begins first",
     file: `${RELAY}/cluster/lane-replays.ts`,
-    find: "isPlanned(other) - isPlanned(one)",
-    replace: "isPlanned(one) - isPlanned(other)",
+    find: "progress.leased > 0 ? 1 : 2",
+    replace: "progress.leased > 0 ? 2 : 1",
     tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
+  },
+  {
+    name: "kafka: a replay that is done has its place until its end is written",
+    file: `${RELAY}/cluster/lane-replays.ts`,
+    find: "state.replays.length + coming < REPLAYS_AT_ONCE",
+    replace: "coming < REPLAYS_AT_ONCE",
+    tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
+  },
+  {
+    name: "kafka: the end of what is done makes room where nothing can be committed",
+    file: `${RELAY}/cluster/lane-replays.ts`,
+    find: "if (!state.isFinal(id)) await",
+    replace: "await",
+    tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
+  },
+  {
+    name: "kafka: who was away reads a topic anew that is another one now",
+    file: `${KAFKA}/keyed-topic.ts`,
+    find: "if (!isSame) await this.#beginAnew();",
+    replace: "",
+    tests: [`${KAFKA_TESTS}/keyed-topic.test.ts`],
+  },
+  {
+    name: "kafka: a relay that is silent is not forgotten while its lanes may be its own",
+    file: `${RELAY}/cluster/relay-directory.ts`,
+    find: "if (telling.length === 0) return lanes.length === 0;",
+    replace: "if (isOld) return true;",
+    tests: [`${CLUSTER_TESTS}/relay-directory.test.ts`],
   },
   {
     name: "kafka: a reload ends the halt of replays",
@@ -333,9 +361,9 @@ const TRUST: readonly Mutant[] = [
   },
   {
     name: "kafka: states that another relay is about to write are waited for",
-    file: `${RELAY}/cluster/lane-group.ts`,
-    find: "!this.#options.isNew && tries < FIRST_WAITS;",
-    replace: "!this.#options.isNew && tries > FIRST_WAITS;",
+    file: `${RELAY}/cluster/first-states.ts`,
+    find: "!isNew && tries < WAITS;",
+    replace: "!isNew && tries > WAITS;",
     tests: OUTAGE_TESTS,
   },
   {

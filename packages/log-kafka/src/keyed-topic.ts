@@ -30,15 +30,28 @@ const READ_BYTES = 1024 * 1024;
 /** How long a broker waits for the next record before it answers that there is none. */
 const POLL_MS = 1_000;
 const WRITE_CALL_MS = 2_000;
+/** Who waits for what others wrote gives up after this time without a record. */
+const READ_MS = 15_000;
 /** Of records that say nothing: a compacted topic removes them. */
 const MARK_KEY = "mark";
+
+interface Waiting {
+  readonly end: Offset;
+  readonly sinceMs: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
 
 export class KeyedTopic {
   readonly #options: KeyedTopicOptions;
   readonly #source: Source;
   #next: Offset = 0;
+  /** The record before it; absent: none was read. */
+  #last: Omit<FetchedRecord, "value"> | undefined;
   #error: string | undefined;
-  #waiting: { readonly end: Offset; readonly resolve: () => void }[] = [];
+  /** When a record was read last. */
+  #tookAtMs = 0;
+  #waiting: Waiting[] = [];
   /** Of {@link catchUpWithAll}: the one under way, and the one that comes after it. */
   #marking: Promise<unknown> = Promise.resolve();
   #nextMark: Promise<void> | undefined;
@@ -66,7 +79,8 @@ export class KeyedTopic {
   /**
    * Resolves once everything is read that the broker has now. One that is cut off from the others
    * may not have all that was acknowledged: see {@link catchUpWithAll}. **Errors**:
-   * `WAYBILL_LOG_UNAVAILABLE` when the end cannot be found; `WAYBILL_CLOSED`.
+   * `WAYBILL_LOG_UNAVAILABLE` when the end cannot be found, or nothing is read for 15 seconds;
+   * `WAYBILL_CLOSED`.
    */
   async catchUp(): Promise<void> {
     const source = this.#source;
@@ -77,7 +91,7 @@ export class KeyedTopic {
   /**
    * Resolves once everything is read that anybody has written or read before the call. A record of
    * our own is written for that, and read: no broker acknowledges it that does not have what comes
-   * before it. Calls share it. **Errors**: those of {@link write}.
+   * before it. Calls share it. **Errors**: those of {@link write} and {@link catchUp}.
    */
   catchUpWithAll(withinMs = 0): Promise<void> {
     if (this.#nextMark !== undefined) return this.#nextMark;
@@ -93,7 +107,9 @@ export class KeyedTopic {
 
   #readTo(end: Offset): Promise<void> {
     if (this.#next === end) return Promise.resolve();
-    return this.#source.until(new Promise<void>((resolve) => this.#waiting.push({ end, resolve })));
+    const sinceMs = this.#options.clock.monotonic();
+    const isRead = new Promise<void>((resolve, reject) => this.#waiting.push({ end, sinceMs, resolve, reject }));
+    return this.#source.until(isRead);
   }
 
   /**
@@ -126,19 +142,40 @@ export class KeyedTopic {
     const source = this.#source;
     for (let failures = 0; !source.isClosed; ) {
       try {
+        if (failures > 0) await this.#assertSame();
         await this.#read();
         failures = 0;
         this.#tell(undefined);
+        this.#giveUp(new Error("the broker does not have what was written to it"));
       } catch (error) {
         if (source.isClosed) return;
         // The topic was made anew, or records were removed.
-        if (error instanceof BrokerError && error.code === "offset_out_of_range")
-          this.#next = await source.offsetAt("first").catch(() => this.#next);
+        if (error instanceof BrokerError && error.code === "offset_out_of_range") await this.#beginAnew();
         this.#tell(messageOf(error));
+        this.#giveUp(error);
         await source.wait(waitMs(failures)).catch(() => undefined);
         failures += 1;
       }
     }
+  }
+
+  async #beginAnew(): Promise<void> {
+    const first = await this.#source.offsetAt("first").catch(() => undefined);
+    if (first === undefined) return;
+    this.#next = first;
+    this.#last = undefined;
+  }
+
+  /**
+   * A cluster that lost its power may have lost the topic's end, and others have written there
+   * since: whoever was away meanwhile reads all anew. So it does when what it read last is gone.
+   */
+  async #assertSame(): Promise<void> {
+    const last = this.#last;
+    if (last === undefined) return;
+    const [found] = (await this.#source.fetchRecords(last.offset, READ_BYTES, 0)).records;
+    const isSame = found?.offset === last.offset && found.appendedAtMs === last.appendedAtMs && found.key === last.key;
+    if (!isSame) await this.#beginAnew();
   }
 
   async #read(): Promise<void> {
@@ -152,9 +189,20 @@ export class KeyedTopic {
     for (const one of waiting) if (one.end <= this.#next) one.resolve();
   }
 
+  /** Nobody waits for ever for what cannot be read. */
+  #giveUp(why: unknown): void {
+    const lateMs = this.#options.clock.monotonic() - READ_MS;
+    const waiting = this.#waiting;
+    const isLate = ({ sinceMs }: Waiting): boolean => Math.max(sinceMs, this.#tookAtMs) <= lateMs;
+    this.#waiting = waiting.filter((one) => !isLate(one));
+    for (const one of waiting) if (isLate(one)) one.reject(this.#source.refusal("reading", why));
+  }
+
   /** What has no key is not ours. */
   #take({ offset, appendedAtMs, key, value }: FetchedRecord): void {
     this.#next = offset + 1;
+    this.#last = { offset, appendedAtMs, ...(key === undefined ? {} : { key }) };
+    this.#tookAtMs = this.#options.clock.monotonic();
     if (key !== undefined) this.#options.onRecord({ offset, appendedAtMs, key, value: Buffer.from(value).toString() });
   }
 

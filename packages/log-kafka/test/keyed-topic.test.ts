@@ -1,4 +1,4 @@
-import { type KeyedRecord, KeyedTopic } from "@waybill/log-kafka";
+import { type Broker, BrokerError, type FetchRequest, type KeyedRecord, KeyedTopic } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
@@ -15,7 +15,7 @@ interface Reader {
 async function made(): Promise<{
   readonly clock: VirtualClock;
   readonly cluster: SimCluster;
-  readonly open: (name: string) => Promise<Reader>;
+  readonly open: (name: string, around?: (broker: Broker) => Broker) => Promise<Reader>;
 }> {
   const clock = new VirtualClock();
   const cluster = new SimCluster({ clock, random: new SeededRandom(1) });
@@ -25,11 +25,11 @@ async function made(): Promise<{
   return {
     clock,
     cluster,
-    open: async (name) => {
+    open: async (name, around = (broker) => broker) => {
       const records: KeyedRecord[] = [];
       const errors: (string | undefined)[] = [];
       const opening = KeyedTopic.open({
-        broker: cluster.connect(name),
+        broker: around(cluster.connect(name)),
         clock,
         topic: TOPIC,
         onRecord: (record) => void records.push(record),
@@ -134,6 +134,33 @@ test("who cannot write to it does not catch up with all, and may try again", asy
   await runUntil(clock, topic.catchUpWithAll(10_000));
 });
 
+test("who can write to it and not read it waits for 15 seconds, and may try again", async () => {
+  const { clock, open } = await made();
+  let isRefused = false;
+  const { topic } = await open("one", (broker) => {
+    const fetch = broker.fetch.bind(broker);
+    const refuse = async (asked: FetchRequest): ReturnType<Broker["fetch"]> => {
+      if (isRefused) throw new BrokerError("unauthorized", "not allowed");
+      return fetch(asked);
+    };
+    return Object.assign(broker, { fetch: refuse });
+  });
+  isRefused = true;
+  // The call under way ends.
+  await clock.advance(1_000);
+  const beganAtMs = clock.monotonic();
+  const tries = [topic.catchUpWithAll(), topic.catchUpWithAll(), topic.write("a", "1").then(() => topic.catchUp())];
+  for (const one of tries)
+    await expect(runUntil(clock, one)).rejects.toMatchObject({
+      code: "WAYBILL_LOG_UNAVAILABLE",
+      reason: "unauthorized",
+    });
+  expect(clock.monotonic() - beganAtMs).toBeGreaterThan(15_000);
+  expect(clock.monotonic() - beganAtMs).toBeLessThan(40_000);
+  isRefused = false;
+  await runUntil(clock, topic.catchUpWithAll());
+});
+
 test("an outage is reported when it begins and when it ends, and nothing is missed", async () => {
   const { clock, cluster, open } = await made();
   const one = await open("one");
@@ -149,6 +176,36 @@ test("an outage is reported when it begins and when it ends, and nothing is miss
   expect(two.errors.length).toBe(2);
   expect(two.errors[1]).toBeUndefined();
   expect(texts(two)).toEqual(["a=1"]);
+});
+
+test("who was away while the topic lost its end, and got another one, reads all anew", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  const write = async (key: string): Promise<void> => {
+    for (let number = 0; number < 20; number++) await runUntil(clock, two.topic.write(key, `${number}`, 10_000));
+  };
+  await write("a");
+  await runUntil(clock, Promise.all([one.topic.catchUp(), two.topic.catchUp()]));
+  for (const broker of cluster.brokers) cluster.kill(broker, { losesPower: true });
+  await clock.advance(1_000);
+  cluster.isolate("one");
+  for (const broker of cluster.brokers) cluster.restart(broker);
+  await clock.advance(5_000);
+  const offsets = (): readonly number[] => cluster.records({ topic: TOPIC, partition: 0 }).map(({ offset }) => offset);
+  expect(offsets().length).toBeLessThan(20);
+  await write("b");
+  const missed = offsets();
+  expect(missed.length).toBeGreaterThan(20);
+  cluster.heal("one");
+  await clock.advance(10_000);
+  for (const { records } of [one, two]) expect(records.slice(20).map(({ offset }) => offset)).toEqual(missed);
+  // What is still the same is not read again.
+  cluster.isolate("one");
+  await clock.advance(10_000);
+  cluster.heal("one");
+  await clock.advance(10_000);
+  expect(one.records).toHaveLength(20 + missed.length);
 });
 
 test("a write without an answer is sent again; without time for that it is rejected", async () => {

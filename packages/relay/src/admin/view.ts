@@ -1,7 +1,7 @@
 import type { Clock } from "@waybill/core";
-import type { Confirmation } from "../cluster/cluster-control.ts";
 import type { ExchangePlace } from "../cluster/cluster-exchanges.ts";
 import type { ClusterReplays } from "../cluster/cluster-replays.ts";
+import type { Confirmation } from "../cluster/confirmations.ts";
 import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { ExchangeAnswer } from "../delivery/exchanges.ts";

@@ -93,8 +93,9 @@ const number = z.number().nonnegative();
 const count = number.int();
 const text = z.string().exactOptional();
 const times = { sinceMs: number.exactOptional(), untilMs: number.exactOptional() };
-const filter = z.object({ ...times, source: text, type: text, event: text, userId: text });
-const deadLetterFilter = z.object({
+/** What this version does not know may choose less than what it knows: then nothing is run. */
+const filter = z.strictObject({ ...times, source: text, type: text, event: text, userId: text });
+const deadLetterFilter = z.strictObject({
   ...times,
   source: text,
   reason: text,

@@ -5,7 +5,14 @@
  * `<prefix>.relays` how far it has come, which is what an answer waits for.
  */
 import { type Clock, createUuidV7, messageOf, type Random, WaybillError } from "@waybill/core";
-import { type Broker, desiredTopic, KeyedTopic, relaysTopic } from "@waybill/log-kafka";
+import {
+  type Broker,
+  CLOCKS_DIFFER_MS,
+  desiredTopic,
+  type KeyedRecord,
+  KeyedTopic,
+  relaysTopic,
+} from "@waybill/log-kafka";
 import { keyOf, type LaneName, ownerOf } from "../admin/cluster/cluster-view.ts";
 import type { ReloadResult } from "../admin/views.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
@@ -15,7 +22,7 @@ import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import type { AskedReplay, ReplayName, ReplayRecords } from "./asked-replays.ts";
 import { clearly } from "./clearly.ts";
-import { unconfirmed } from "./confirmations.ts";
+import { type Confirmation, confirmed } from "./confirmations.ts";
 import {
   DesiredState,
   type LanesOf,
@@ -26,7 +33,7 @@ import {
   type Wish,
 } from "./desired-state.ts";
 import type { Holds } from "./holds.ts";
-import { boundedLanes } from "./lane-entries.ts";
+import { boundedLanes, boundedTexts } from "./lane-entries.ts";
 import { RelayAnnouncer } from "./relay-announcer.ts";
 import { type LaneEntry, RelayDirectory, type RelayRecord } from "./relay-directory.ts";
 import type { ReportedConfig } from "./reported-config.ts";
@@ -61,22 +68,11 @@ export interface ClusterControlOptions {
   readonly version: string;
 }
 
-/** Who has not confirmed in time that it carried a request out: all will, once they read it. */
-export interface Confirmation {
-  readonly unconfirmed: readonly string[];
-}
-
 /** How long a request is written again when it is not answered, ms. */
 const WRITE_MS = 3_000;
 const FULL = "has more keys, or larger ones, than a relay keeps";
 const EMPTY_IT =
   "Let relays alone write to it. Stop all relays, remove it, start them, and ask again for pauses and rotations.";
-/** How long the other relays are waited for, ms. */
-const CONFIRM_MS = 5_000;
-const LOOK_EVERY_MS = 50;
-/** Of what a relay tells of its faults. */
-const TEXTS_MAX = 20;
-const TEXT_MAX_CHARACTERS = 500;
 /** Of a record of `<prefix>.relays`: {@link boundedLanes} keeps far below. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 
@@ -93,6 +89,8 @@ export class ClusterControl implements Holds, ReplayRecords {
   /** What was there at the start is read. */
   #isOpen = false;
   #appliedOffset = 0;
+  /** Of the last one that may have been asked for after this process read its file. */
+  #missedReload: number | undefined;
   /** What takes time is carried out one after another, from {@link start} on. */
   #carryingOut: Promise<void>;
   #begin: () => void = () => undefined;
@@ -155,7 +153,7 @@ export class ClusterControl implements Holds, ReplayRecords {
       broker,
       clock,
       topic: desired,
-      onRecord: ({ offset, key, value }) => this.#read(offset, this.#state.note(key, value)),
+      onRecord: (record) => this.#read(record, this.#state.note(record.key, record.value)),
       onReading: (error) => this.#tellOf(desired, error),
     });
     this.#relays = await KeyedTopic.open({
@@ -170,6 +168,7 @@ export class ClusterControl implements Holds, ReplayRecords {
       onReading: (error) => this.#tellOf(relays, error),
     });
     this.#isOpen = true;
+    this.#reloadMissed();
   }
 
   /** Rotations to begin with: from the call on they count as carried out. */
@@ -293,8 +292,9 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   /** Holds are there at once; what takes time comes after what was read before. */
-  #read(offset: number, wish: Wish | undefined): void {
+  #read({ offset, appendedAtMs }: KeyedRecord, wish: Wish | undefined): void {
     if (!this.#isOpen) {
+      if (wish?.type === "reload" && appendedAtMs > this.#startedAtMs - CLOCKS_DIFFER_MS) this.#missedReload = offset;
       this.#appliedOffset = offset + 1;
       return;
     }
@@ -303,7 +303,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     if (wish?.type === "replay") carryOut.replay(wish.environment);
     if (wish?.type === "left out") this.#tellLeftOutOnce();
     if (wish?.type === "unopened") {
-      const [text = ""] = bounded([`${wish.keySet.trim()}: ${wish.reason}`]);
+      const [text = ""] = boundedTexts([`${wish.keySet.trim()}: ${wish.reason}`]);
       report("rotation_not_used", { text });
       this.#steerOwner(wish.keySet);
     }
@@ -313,6 +313,19 @@ export class ClusterControl implements Holds, ReplayRecords {
       this.#appliedOffset = offset + 1;
       // Nobody waits for what asks for nothing.
       if (wish !== undefined) this.#announcer?.changed();
+    });
+  }
+
+  /** What was asked for after our own file was read is carried out, and only then confirmed. */
+  #reloadMissed(): void {
+    const offset = this.#missedReload;
+    if (offset === undefined) return;
+    const readTo = this.#appliedOffset;
+    this.#appliedOffset = offset;
+    this.#carryingOut = this.#carryingOut.then(async () => {
+      this.#lastReload = { offset, result: await this.#options.carryOut.reload() };
+      this.#appliedOffset = readTo;
+      this.#announcer?.changed();
     });
   }
 
@@ -371,27 +384,17 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   /** Names of those that did not confirm in time. */
-  async #confirmed(offset: number, concerns: (lane: LaneEntry) => boolean): Promise<readonly string[]> {
+  #confirmed(offset: number, concerns: (lane: LaneEntry) => boolean): Promise<readonly string[]> {
     const { clock } = this.#options;
-    const untilMs = clock.monotonic() + CONFIRM_MS;
-    let isKnown = false;
-    // Relays that had lanes when this was written are known then.
-    void this.#relays?.catchUpWithAll(CONFIRM_MS).then(
-      () => (isKnown = true),
-      () => undefined,
-    );
-    for (;;) {
-      const others = unconfirmed(this.directory.relays(), offset + 1, concerns).filter(({ isSelf }) => !isSelf);
-      const isOwn = this.#appliedOffset > offset;
-      if (isKnown && isOwn && others.length === 0) return [];
-      if (clock.monotonic() >= untilMs)
-        return [
-          ...(isOwn ? [] : ["this relay"]),
-          ...others.map(({ name, seenMs }) => `${name} (seen ${Math.round(seenMs / 1_000)} s ago)`),
-          ...(isKnown ? [] : ["others, which could not be looked up"]),
-        ];
-      await new Promise<void>((resume) => clock.after(LOOK_EVERY_MS, resume));
-    }
+    return confirmed({
+      clock,
+      concerns,
+      offset: offset + 1,
+      ownOffset: () => this.#appliedOffset,
+      relays: () => this.directory.relays(),
+      // Relays that had lanes when this was written are known then.
+      caughtUp: (withinMs) => this.#relays?.catchUpWithAll(withinMs) ?? Promise.resolve(),
+    });
   }
 
   #relaysRead(): void {
@@ -415,7 +418,7 @@ export class ClusterControl implements Holds, ReplayRecords {
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
       ...carryOut.config(),
       appliedOffset: this.#appliedOffset,
-      faults: bounded([
+      faults: boundedTexts([
         ...(this.#isFull
           ? [`${desiredTopic(kafka.topicPrefix)} ${FULL}: what came after that is not carried out`]
           : []),
@@ -423,7 +426,7 @@ export class ClusterControl implements Holds, ReplayRecords {
         ...this.#topics.faults,
         ...carryOut.faults(),
       ]),
-      reloadErrors: bounded(this.#lastReload?.result.errors ?? []),
+      reloadErrors: boundedTexts(this.#lastReload?.result.errors ?? []),
       ...boundedLanes(carryOut.lanes()),
     };
   }
@@ -440,10 +443,6 @@ export class ClusterControl implements Holds, ReplayRecords {
     if (error === undefined && failing === 0) this.#options.report("cluster_topic_works", { topic });
     if (error !== undefined && failing === 1) this.#options.report("cluster_topic_failing", { topic, error });
   }
-}
-
-function bounded(texts: readonly string[]): string[] {
-  return texts.slice(0, TEXTS_MAX).map((text) => text.slice(0, TEXT_MAX_CHARACTERS));
 }
 
 const NOT_YET: ReloadResult = { ok: false, changed: [], errors: [] };

@@ -71,7 +71,7 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
 
-/** Of a stop, after its lanes have ended: without a checkpoint the next start counts more. */
+/** Of a stop, once its lanes have ended: without a checkpoint the next start counts more. */
 const LAST_SYNC_MS = 500;
 
 export class ClusterEnvironment implements StoredInCluster {
@@ -159,7 +159,7 @@ export class ClusterEnvironment implements StoredInCluster {
       random,
       partitions: this.#partitions,
       records,
-      groupOf: (destination) => this.#groups.get(destination)?.group,
+      isConfigured: (destination) => this.#groups.has(destination),
     });
     this.#retention = this.#retaining();
   }
@@ -298,7 +298,7 @@ export class ClusterEnvironment implements StoredInCluster {
           this.#config = config;
           for (const commit of commits) commit();
           for (const [name] of removed) this.#groups.delete(name);
-          await Promise.all([memory(deadlineMs), ...removed.map(([, group]) => group.close())]);
+          await Promise.all([memory(deadlineMs), ...removed.map(([, group]) => group.close(deadlineMs))]);
         },
         discard: () => cleanup.run(),
       };
@@ -321,24 +321,28 @@ export class ClusterEnvironment implements StoredInCluster {
   }
 
   /** Lanes end what is in flight and write their last states; others take over at once. */
-  stopDelivery(_deadlineMs: number): Promise<void> {
+  stopDelivery(deadlineMs: number): Promise<void> {
     this.#topics.close();
-    this.#stopped ??= this.#stopDelivery();
+    this.#stopped ??= this.#stopDelivery(deadlineMs);
     return this.#stopped;
   }
 
-  async #stopDelivery(): Promise<void> {
+  async #stopDelivery(deadlineMs: number): Promise<void> {
+    const { clock } = this.#options.runtime;
+    const endsAtMs = clock.monotonic() + deadlineMs;
     // Before the partitions are closed; who opens them next counts from there.
     const synced = this.sync();
-    await Promise.all([...this.#groups.values()].map((group) => group.close()));
+    await Promise.all([...this.#groups.values()].map((group) => group.close(deadlineMs)));
     this.exchanges.stop();
-    await within(LAST_SYNC_MS, this.#options.runtime.clock, synced);
+    await within(Math.max(0, Math.min(LAST_SYNC_MS, endsAtMs - clock.monotonic())), clock, synced);
   }
 
   async close(deadlineMs: number): Promise<void> {
-    await this.stopDelivery(deadlineMs);
-    await this.#memory.close(deadlineMs).catch(() => undefined);
-    await this.#producer.close();
+    const { clock } = this.#options.runtime;
+    const endsAtMs = clock.monotonic() + deadlineMs;
+    const memory = this.#memory.close(deadlineMs).catch(() => undefined);
+    await Promise.all([this.stopDelivery(deadlineMs), memory]);
+    await within(Math.max(0, endsAtMs - clock.monotonic()), clock, this.#producer.close());
   }
 
   #retaining(): ClusterRetention {

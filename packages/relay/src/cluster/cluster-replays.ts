@@ -4,7 +4,7 @@
  * of their lanes.
  */
 import { Account, type Clock, createUuidV7, printable, type Random, WaybillError } from "@waybill/core";
-import { type Broker, type CommittedOffset, parseStateText } from "@waybill/log-kafka";
+import { type Broker, type CommittedOffset, destinationGroup, parseStateText } from "@waybill/log-kafka";
 import { accountView } from "../admin/account-view.ts";
 import { sumOfAccounts } from "../admin/cluster/sums.ts";
 import type { ReplayView } from "../admin/views.ts";
@@ -35,8 +35,7 @@ export interface ClusterReplaysOptions {
   readonly random: Random;
   readonly partitions: Pick<Partitions, "all" | "read">;
   readonly records: ReplayRecords;
-  /** Of a destination; `undefined` when it is not configured. */
-  readonly groupOf: (destination: string) => string | undefined;
+  readonly isConfigured: (destination: string) => boolean;
 }
 
 export interface ReplayWish {
@@ -80,7 +79,7 @@ export class ClusterReplays {
    * `PartitionLog.open` and of its readers; `WAYBILL_INPUT` for an unknown destination.
    */
   async choose({ destination, filter, partitions = this.#options.partitions.all }: ReplayWish): Promise<ReplayPart[]> {
-    this.#groupOf(destination);
+    this.#assertConfigured(destination);
     const parts: ReplayPart[] = [];
     for (const partition of partitions) {
       const part = await this.#options.partitions.read(partition, filter.sinceMs, async (log) => {
@@ -159,8 +158,8 @@ export class ClusterReplays {
 
   /** Whether there is such a place to replay to. */
   has(destination: string, partition = 0): boolean {
-    const { groupOf, partitions } = this.#options;
-    return groupOf(destination) !== undefined && partitions.all.includes(partition);
+    const { isConfigured, partitions } = this.#options;
+    return isConfigured(destination) && partitions.all.includes(partition);
   }
 
   /**
@@ -194,18 +193,16 @@ export class ClusterReplays {
     );
   }
 
-  #groupOf(destination: string): string {
-    const group = this.#options.groupOf(destination);
-    if (group !== undefined) return group;
-    const { environment } = this.#options;
-    throw new WaybillError("WAYBILL_INPUT", `There is no destination ${environment}/${destination}`);
+  #assertConfigured(destination: string): void {
+    const { environment, isConfigured } = this.#options;
+    if (!isConfigured(destination))
+      throw new WaybillError("WAYBILL_INPUT", `There is no destination ${environment}/${destination}`);
   }
 
-  /** Of a destination, by id and partition, as far as it is committed. */
+  /** Of a destination, configured or not, by id and partition, as far as it is committed. */
   async #progress(destination: string): Promise<ReadonlyMap<string, ReplayProgress>> {
     const { broker, clock, topic, partitions } = this.#options;
-    const group = this.#options.groupOf(destination);
-    if (group === undefined) return new Map();
+    const group = destinationGroup(topic, destination);
     const asked = partitions.all.map((partition) => ({ topic, partition }));
     const found = await patiently(clock, () => broker.committed({ group, partitions: asked, deadlineMs: CALL_MS }));
     return new Map(
@@ -256,8 +253,8 @@ export class ClusterReplays {
     partition: number,
     hasBegun: boolean,
   ): Pick<PartView, "state" | "reason"> {
-    const { records, groupOf } = this.#options;
-    if (groupOf(destination) === undefined) return { state: "paused", reason: "its destination is not configured" };
+    const { records, isConfigured } = this.#options;
+    if (!isConfigured(destination)) return { state: "paused", reason: "its destination is not configured" };
     const lane = records.reportedLane({ environment, destination, partition });
     if (lane === undefined) return { state: "waiting", reason: "no relay has its lane" };
     const { mode, reason = "" } = lane;

@@ -43,3 +43,11 @@ export function boundedLanes(lanes: readonly LaneEntry[]): {
   );
   return { lanes: sorted.slice(0, LANES_MAX), lanesLeftOut: lanes.length - LANES_MAX };
 }
+
+/** Of what a relay tells of its faults. */
+const TEXTS_MAX = 20;
+const TEXT_MAX_CHARACTERS = 500;
+
+export function boundedTexts(texts: readonly string[]): string[] {
+  return texts.slice(0, TEXTS_MAX).map((text) => text.slice(0, TEXT_MAX_CHARACTERS));
+}

@@ -2,15 +2,17 @@
  * A destination in the cluster: the group whose members are the relays, and the lanes of the
  * partitions that are this relay's now.
  */
-import { type Clock, Limiter, type LimiterOptions, messageOf, type Random, WaybillError } from "@waybill/core";
-import { type LaneStateValue, newLaneId, newLaneState } from "@waybill/log";
+import { type Clock, Limiter, type LimiterOptions, messageOf, type Random } from "@waybill/core";
+import type { LaneStateValue } from "@waybill/log";
 import { type Broker, BrokerError, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
 import type { DestinationConfig } from "../config/types.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
+import { within } from "../within.ts";
 import type { ReplayRecords } from "./asked-replays.ts";
-import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
+import { committedOffsets } from "./checkpoints.ts";
+import { stateGone, writeFirst } from "./first-states.ts";
 import type { Holds } from "./holds.ts";
 import { LaneReplays } from "./lane-replays.ts";
 import { LaneWithReplays, type LaneWithReplaysValue, parseLaneWithReplays } from "./lane-with-replays.ts";
@@ -52,13 +54,11 @@ interface OpenLane {
 const AGAIN_MS = 5_000;
 /** The same when all that is wrong is that a leader is being elected. */
 const SOON_MS = 500;
-/** Between tries to find the first states of a destination. */
-const FIRST_MS = 500;
-const FIRST_TRIES = 20;
-/** For so many of them another relay, which made the destination's topics, may write the states. */
-const FIRST_WAITS = 4;
 /** Of a session, until heartbeats that are not answered are reported. */
 const SILENT_SHARE = 1 / 3;
+/** Of the time for closing, for the last commits and for leaving. At most so much of it. */
+const LEAVING_SHARE = 0.2;
+const LEAVING_MS = 2_000;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -74,10 +74,13 @@ export class LaneGroup {
   #config: DestinationConfig;
   #fault: string | undefined;
   #isClosed = false;
+  /** Of a lane that is given up. */
+  #deadlineMs: number;
 
   constructor(options: LaneGroupOptions) {
     this.#options = options;
     this.#config = options.config;
+    this.#deadlineMs = options.deadlineMs;
     const { broker, group, sessionMs, topic, clock, random } = options;
     this.#limiter = new Limiter(clock, this.#limits());
     this.#states = new LaneStates({
@@ -101,7 +104,7 @@ export class LaneGroup {
         assigned: (partitions, tenure) => {
           for (const { partition } of partitions) void this.#begin(partition, tenure);
         },
-        revoke: (partitions) => this.#end(partitions, options.deadlineMs),
+        revoke: (partitions) => this.#end(partitions, this.#deadlineMs),
         lost: (partitions, reason) => {
           const { environment, report } = options;
           const lost = partitions.map(({ partition }) => partition);
@@ -128,10 +131,6 @@ export class LaneGroup {
     return this.#fault;
   }
 
-  get group(): string {
-    return this.#options.group;
-  }
-
   /** Whether this relay delivers the events of a partition. */
   owns(partition: number): boolean {
     return this.#lanes.has(partition);
@@ -143,38 +142,11 @@ export class LaneGroup {
    * when the lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not
    * answer in time; `BrokerError`.
    */
-  writeFirst(): Promise<void> {
-    return patiently(this.#options.clock, () => this.#writeFirst());
-  }
-
-  async #writeFirst(): Promise<void> {
-    const { broker, group, topic, partitions, clock, random } = this.#options;
-    for (let tries = 0; tries < FIRST_TRIES; tries++) {
-      // Looked up before it is known that there is none: what another relay accepts after it has
-      // written the states comes after these ends.
-      const missing = await this.#missing();
-      if (missing.length === 0) return;
-      const ends = await Promise.all(missing.map((partition) => partitions.endOf(partition)));
-      const still = new Set(await this.#missing());
-      const states = new Map(
-        ends.flatMap((end, at) => {
-          const partition = missing[at] as number;
-          return still.has(partition)
-            ? [[partition, { offset: end.offset, state: firstState(end, random) }] as const]
-            : [];
-        }),
-      );
-      if (states.size === 0) return;
-      if (await partitions.hasTraces(this.#config.name, [...states.keys()])) throw stateGone(group);
-      const mayBeOthers = !this.#options.isNew && tries < FIRST_WAITS;
-      if (!mayBeOthers && (await writeFirstStates(broker, { group, topic }, states))) {
-        this.#tellBegun(states);
-        return;
-      }
-      await new Promise<void>((resume) => clock.after(FIRST_MS, resume));
-    }
-    // Others deliver without a state that could be read.
-    throw stateGone(group);
+  async writeFirst(): Promise<void> {
+    const written = await patiently(this.#options.clock, () =>
+      writeFirst({ ...this.#options, destination: this.#config.name }),
+    );
+    this.#tellBegun(written);
   }
 
   /** Offsets that were lost look as those of a new destination do, but for its topics. */
@@ -196,12 +168,6 @@ export class LaneGroup {
       failing: (error) => report("heartbeats_failing", { ...lane, error }),
       works: () => report("heartbeats_work", lane),
     });
-  }
-
-  async #missing(): Promise<readonly number[]> {
-    const { broker, group, topic, partitions } = this.#options;
-    const committed = await committedOffsets(broker, { group, topic, partitions: partitions.all });
-    return partitions.all.filter((partition) => !committed.has(partition));
   }
 
   start(): void {
@@ -227,10 +193,14 @@ export class LaneGroup {
     };
   }
 
-  /** Ends what is in flight, writes the last states, and leaves: others take over at once. */
-  async close(): Promise<void> {
+  /**
+   * Ends what is in flight, writes the last states, and leaves: others take over at once. What no
+   * broker has answered by the deadline is not waited for.
+   */
+  async close(deadlineMs: number): Promise<void> {
     this.#isClosed = true;
-    await this.#member.close();
+    this.#deadlineMs = deadlineMs - Math.min(deadlineMs * LEAVING_SHARE, LEAVING_MS);
+    await within(deadlineMs, this.#options.clock, this.#member.close());
   }
 
   /** Lanes begin to follow what operators ask for now. */
@@ -278,32 +248,48 @@ export class LaneGroup {
     return done;
   }
 
+  #mayBegin(partition: number, tenure: Tenure): boolean {
+    return !this.#isClosed && tenure.mayBegin({ topic: this.#options.topic, partition });
+  }
+
   /** Never rejects. */
-  #begin(partition: number, tenure: Tenure): Promise<void> {
-    const { topic, partitions, clock, holds } = this.#options;
-    const mayBegin = (): boolean => !this.#isClosed && tenure.mayBegin({ topic, partition });
-    return this.#serially(partition, async () => {
-      if (!mayBegin() || this.#lanes.has(partition)) return;
-      let held: OpenPartition | undefined;
-      try {
-        // An answer to an operator may not wait for this relay, if it comes before this. And what
-        // the owner before has read, as that a replay is over, is in the lane's state no more.
-        await holds.caughtUpWithAll();
-        held = await partitions.open(partition);
-        const lane = await this.#open(held, tenure);
-        this.#lanes.set(partition, { ...lane, held, tenure });
-        this.#opened(partition);
-        holds.lanesChanged();
-        lane.replays.look();
-        if (!mayBegin()) await this.#close(partition, 0);
-      } catch (error) {
-        if (held !== undefined) await partitions.release(held);
-        if (!mayBegin()) return;
-        this.#couldNotOpen(partition, error);
-        const isElecting = error instanceof BrokerError && error.isTransient;
-        clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));
-      }
-    });
+  async #begin(partition: number, tenure: Tenure): Promise<void> {
+    if (!this.#mayBegin(partition, tenure)) return;
+    try {
+      // An answer to an operator may not wait for this relay, if it comes before this. And what
+      // the owner before has read, as that a replay is over, is in the lane's state no more.
+      await this.#options.holds.caughtUpWithAll();
+    } catch (error) {
+      return this.#couldNotBegin(partition, tenure, error);
+    }
+    // Who takes the partition away does not wait for the above.
+    await this.#serially(partition, () => this.#beginCaughtUp(partition, tenure));
+  }
+
+  async #beginCaughtUp(partition: number, tenure: Tenure): Promise<void> {
+    if (!this.#mayBegin(partition, tenure) || this.#lanes.has(partition)) return;
+    const { partitions, holds } = this.#options;
+    let held: OpenPartition | undefined;
+    try {
+      held = await partitions.open(partition);
+      const lane = await this.#open(held, tenure);
+      this.#lanes.set(partition, { ...lane, held, tenure });
+      this.#opened(partition);
+      holds.lanesChanged();
+      lane.replays.look();
+      if (!this.#mayBegin(partition, tenure)) await this.#close(partition, 0);
+    } catch (error) {
+      if (held !== undefined) await partitions.release(held);
+      this.#couldNotBegin(partition, tenure, error);
+    }
+  }
+
+  /** It is tried again, as long as the partition is ours. */
+  #couldNotBegin(partition: number, tenure: Tenure, error: unknown): void {
+    if (!this.#mayBegin(partition, tenure)) return;
+    this.#couldNotOpen(partition, error);
+    const isElecting = error instanceof BrokerError && error.isTransient;
+    this.#options.clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));
   }
 
   /** It is tried every few seconds: each kind of error is reported once. */
@@ -413,21 +399,7 @@ export class LaneGroup {
   }
 }
 
-function firstState(
-  { position, byte }: { readonly position: number; readonly byte: number },
-  random: Random,
-): LaneStateValue {
-  const log = { first: position, firstByte: byte, head: position, headByte: byte };
-  return newLaneState(log, false, newLaneId(random));
-}
-
 /** Up to where the log was read when a state was written, as far as the state tells. */
 function knownTo({ position, frontier = 0, readTo = 0 }: LaneStateValue): number {
   return Math.max(position, frontier, readTo);
-}
-
-function stateGone(group: string): WaybillError {
-  return new WaybillError("WAYBILL_LOG_DAMAGED", `the committed offsets of group ${group} are gone`, {
-    hint: "Kafka removes those of a group without members after offsets.retention.minutes. Nothing is made up: give the destination another name, which begins at the end, and replay to it what is missing.",
-  });
 }

@@ -26,7 +26,10 @@ export interface LaneReplaysOptions extends LanesOf {
   readonly report: WriteLine;
 }
 
-/** They share the state of the lane, which has little room; others wait for their turn. */
+/**
+ * They share the state of the lane, which has little room; others wait for their turn. One that is
+ * done or cancelled has its place until its ledger is in the topic.
+ */
 const REPLAYS_AT_ONCE = 2;
 /** Before something that failed is tried again. */
 const AGAIN_MS = 2_000;
@@ -80,15 +83,14 @@ export class LaneReplays {
   async #look(): Promise<void> {
     if (this.#isClosed) return;
     const { environment, destination, partition, state, records } = this.#options;
-    const isPlanned = ({ id }: AskedReplay): number => ((state.progressOf(id)?.leased ?? 0) > 0 ? 1 : 0);
-    // What may have been sent is what no other one may choose.
+    const hasBegun = ({ id }: AskedReplay): boolean => state.progressOf(id) !== undefined;
     const asked = records
       .replaysOf(environment)
       .filter((replay) => replay.destination === destination)
-      .toSorted((one, other) => isPlanned(other) - isPlanned(one));
+      .toSorted((one, other) => turnOf(state.progressOf(one.id)) - turnOf(state.progressOf(other.id)));
     await this.#forget(new Set(asked.map(({ id }) => id)));
-    // What is asked for and is not known here has its place in the state all the same.
-    let going = state.replays.filter(({ id }) => asked.every((replay) => replay.id !== id)).length;
+    // Whose turn it is, though they cannot begin yet.
+    let coming = 0;
     for (const replay of asked) {
       const part = replay.parts.find((one) => one.partition === partition);
       if (part === undefined || this.#isClosed || !state.isOurs) continue;
@@ -97,9 +99,9 @@ export class LaneReplays {
         await this.#options.replays.stop(id, 0);
         state.drop(id);
       } else if (replay.isCancelled || state.progressOf(id)?.done === true) await this.#end(replay, part);
-      else if (going < REPLAYS_AT_ONCE) {
-        going += 1;
+      else if (hasBegun(replay) || state.replays.length + coming < REPLAYS_AT_ONCE) {
         await this.#run(replay, part);
+        if (!hasBegun(replay)) coming += 1;
       }
     }
   }
@@ -140,7 +142,7 @@ export class LaneReplays {
     if (this.#ending.has(id)) return;
     await replays.stop(id, 0);
     // Only the owner may say how far it is; whoever comes after it reads the same.
-    await state.confirm();
+    if (!state.isFinal(id)) await state.confirm();
     if (!state.isOurs) return;
     const ledger = ledgerOf(part, state.progressOf(id));
     this.#ending.add(id);
@@ -164,6 +166,16 @@ export class LaneReplays {
     this.#again?.cancel();
     this.#again = clock.after(afterMs, () => this.look());
   }
+}
+
+/**
+ * What is done makes room. What may have been sent is what no other one may choose. What has begun
+ * has its place, whatever comes before it by its id.
+ */
+function turnOf(progress: ReplayProgress | undefined): number {
+  if (progress === undefined) return 3;
+  if (progress.done) return 0;
+  return progress.leased > 0 ? 1 : 2;
 }
 
 /** Each partition has its share of the rate. */

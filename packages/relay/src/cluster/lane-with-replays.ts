@@ -30,6 +30,8 @@ export class LaneWithReplays {
   readonly lane: DurableState<LaneStateValue>;
   readonly #state: DurableState<LaneWithReplaysValue>;
   readonly #replays = new Map<string, ReplayProgress>();
+  /** Ids of those that are done as of an acknowledged commit. */
+  readonly #final = new Set<string>();
   /** As it was written last. */
   #lane: LaneStateValue;
   /** What was made last, so that what fits is written as it was encoded. */
@@ -38,6 +40,7 @@ export class LaneWithReplays {
   constructor(state: DurableState<LaneWithReplaysValue>) {
     const { replays = [], ...initial } = state.initial;
     for (const progress of replays) this.#replays.set(progress.id, progress);
+    this.#finish(replays);
     this.#state = state;
     this.#lane = initial;
     this.lane = {
@@ -65,13 +68,25 @@ export class LaneWithReplays {
     return this.#replays.get(id);
   }
 
+  /** Whether it is done for whoever reads the state: its ledger is the same for ever. */
+  isFinal(id: string): boolean {
+    return this.#final.has(id);
+  }
+
   /** Writes what there is: an acknowledgement shows whose the lane is. **Errors**: of a write. */
-  confirm(): Promise<void> {
-    return this.#state.write(this.#with(this.#lane));
+  async confirm(): Promise<void> {
+    const { replays } = this;
+    await this.#state.write(this.#with(this.#lane));
+    this.#finish(replays);
+  }
+
+  #finish(written: readonly ReplayProgress[]): void {
+    for (const { id, done } of written) if (done && this.#replays.has(id)) this.#final.add(id);
   }
 
   /** Goes with the next write. */
   drop(id: string): void {
+    this.#final.delete(id);
     if (this.#replays.delete(id)) this.#made = undefined;
   }
 

@@ -113,14 +113,13 @@ export class RelayDirectory {
   }
 
   /**
-   * Those that were seen within the last hour; who stopped in order, or died and was started again,
-   * is not among them. By name.
+   * Those that run or may run. Who stopped in order is not among them, nor who died and was started
+   * again, or was not seen for an hour, once others have its lanes. By name.
    */
   relays(): readonly RelayEntry[] {
     const nowMs = this.#clock.monotonic();
     const all = [...this.#seen.values()]
       .map(({ record, atMs }) => ({ record, seenMs: nowMs - atMs }))
-      .filter(({ seenMs }) => seenMs < FORGOTTEN_MS)
       .map(({ record, seenMs }) => ({
         ...record,
         isSelf: record.id === this.#selfId,
@@ -129,7 +128,7 @@ export class RelayDirectory {
       }))
       .toSorted((one, other) => (one.name < other.name ? -1 : 1));
     const running = all.filter(({ isMissing }) => !isMissing);
-    return all.filter((relay) => !relay.isMissing || !isReplaced(relay, running));
+    return all.filter((relay) => !relay.isMissing || !isGone(relay, running));
   }
 
   /**
@@ -185,17 +184,21 @@ export class RelayDirectory {
 }
 
 /**
- * Whether a later process has its address, and others deliver its lanes; those of destinations that
- * nobody has any more do not count.
+ * Whether a later process has its address, or it was silent for long; and others deliver its lanes,
+ * or nobody is to. Silence alone says nothing: it may be cut off from the topic alone, and send.
  */
-function isReplaced({ adminUrl, startedAtMs, lanes }: RelayEntry, running: readonly RelayEntry[]): boolean {
-  const isStartedAgain = running.some((other) => other.adminUrl === adminUrl && other.startedAtMs > startedAtMs);
-  if (adminUrl === undefined || !isStartedAgain) return false;
-  const others = running.flatMap((other) => other.lanes);
-  const taken = new Set(others.map(laneNameOf));
-  const delivered = new Set(others.map(destinationKey));
-  if (delivered.size === 0) return lanes.length === 0;
-  return lanes.every((lane) => taken.has(laneNameOf(lane)) || !delivered.has(destinationKey(lane)));
+function isGone({ adminUrl, startedAtMs, seenMs, lanes }: RelayEntry, running: readonly RelayEntry[]): boolean {
+  const isOld = seenMs >= FORGOTTEN_MS;
+  const isOfIt = (other: RelayEntry): boolean => other.adminUrl === adminUrl && other.startedAtMs > startedAtMs;
+  const isStartedAgain = adminUrl !== undefined && running.some(isOfIt);
+  if (!isOld && !isStartedAgain) return false;
+  // Among those that do not name all their lanes may be any.
+  if (isOld && running.some(({ lanesLeftOut }) => lanesLeftOut > 0)) return true;
+  const telling = running.filter((other) => other.destinations !== undefined || other.lanes.length > 0);
+  if (telling.length === 0) return lanes.length === 0;
+  const taken = new Set(telling.flatMap((other) => other.lanes.map(laneNameOf)));
+  const wanted = new Set(telling.flatMap((other) => other.destinations ?? other.lanes.map(destinationKey)));
+  return lanes.every((lane) => taken.has(laneNameOf(lane)) || !wanted.has(destinationKey(lane)));
 }
 
 export function laneNameOf({ environment, destination, partition }: LaneEntry): string {

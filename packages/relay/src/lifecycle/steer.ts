@@ -1,4 +1,4 @@
-import type { Confirmation } from "../cluster/cluster-control.ts";
+import type { Confirmation } from "../cluster/confirmations.ts";
 import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Plan } from "../plan.ts";
 

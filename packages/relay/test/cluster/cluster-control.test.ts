@@ -207,7 +207,7 @@ test("a relay begins no lane as long as others cannot know of it", async () => {
   await expect(world.run(two.control.caughtUpWithAll())).rejects.toThrow("1 of 3");
 });
 
-test("a relay that died is missing after 15 s, is waited for until another has its lanes", async () => {
+test("a relay that died is missing after 15 s, is waited for until another has its lanes, however long", async () => {
   const world = new World();
   let lanes: readonly LaneEntry[] = [];
   const one = await world.open("one", { lanes: () => lanes });
@@ -221,6 +221,8 @@ test("a relay that died is missing after 15 s, is waited for until another has i
   // It may be alive, and send what it had.
   expect((await world.run(one.control.steer(LANES, "pause"))).unconfirmed).toHaveLength(1);
   expect((await world.run(one.control.steer({ ...LANES, destination: "other" }, "pause"))).unconfirmed).toEqual([]);
+  await world.clock.advance(3_600_000);
+  expect((await world.run(one.control.steer(LANES, "pause"))).unconfirmed).toHaveLength(1);
   lanes = [laneOf(0)];
   one.control.lanesChanged();
   await world.clock.advance(100);
@@ -298,6 +300,8 @@ test("compaction takes nothing that a relay that comes later needs", async () =>
     "rotation/destination test/crm",
     "reload",
   ]);
+  // As far as clocks may differ.
+  await world.clock.advance(300_000);
   const late = await world.open("late", { sealingKey: SEALING_KEY });
   expect(late.control.holdOf(LANES)).toBe("paused by an operator");
   expect(late.control.takeRotations()).toEqual([rotationOf("second")]);
@@ -305,6 +309,30 @@ test("compaction takes nothing that a relay that comes later needs", async () =>
   expect(late.done).toEqual([]);
   expect((await world.run(late.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
   expect(control.holdOf(LANES)).toBeUndefined();
+});
+
+test("a reload that is asked for while a relay starts is carried out by it, and confirmed after that", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  let read: () => void = () => undefined;
+  const until = new Promise<void>((resolve) => (read = resolve));
+  let reloaded: () => void = () => undefined;
+  const reload = (): Promise<ReloadResult> => new Promise((resolve) => (reloaded = () => resolve(RELOADED)));
+  // It has read its file.
+  const opening = world.open("two", { unread: { topic: RELAYS.topic, until }, reload });
+  await world.clock.advance(1_000);
+  await world.run(one.control.reload());
+  read();
+  const two = await opening;
+  await world.clock.advance(3_000);
+  expect(two.done).toEqual(["reload"]);
+  const { offset = 0 } = world.cluster.records(DESIRED).findLast(({ key }) => key === "reload") ?? {};
+  const confirmed = (): number | undefined =>
+    one.control.directory.relays().find(({ name }) => name === "two")?.appliedOffset;
+  expect(confirmed()).toBe(offset);
+  reloaded();
+  await world.clock.advance(100);
+  expect(confirmed()).toBe(offset + 1);
 });
 
 test("lanes that come while a rotated key is being taken over wait for it", async () => {

@@ -117,6 +117,16 @@ test("a replay that a relay of another version has asked for is not taken for fo
   expect(asked.forgottenKeys("test")).toEqual([partKey(NAME, 3), cancelKey(NAME)]);
 });
 
+test.each([{ log: { event: "E", country: "CH" } }, { deadLetters: { reason: "x", country: "CH" } }])(
+  "a replay that a newer relay has asked for with a filter of its own is not run without that: %j",
+  (choice) => {
+    const asked = new AskedReplays();
+    asked.note(replayKey(NAME), JSON.stringify({ ...REQUEST, choice }));
+    expect(asked.of("test")).toEqual([]);
+    expect(asked.isForgotten(NAME)).toBe(false);
+  },
+);
+
 test.each([true, false])("how a replay ended is written after a commit, and only then: ours is %s", async (isOurs) => {
   const steps: string[] = [];
   const state = stateOf({ ...LANE, replays: [PROGRESS] }, async () => {
@@ -286,4 +296,60 @@ test("a replay that may have sent a batch begins before those that have none", a
   await clock.advance(1);
   await replays.close(0);
   expect(joined).toEqual(["two", "one"]);
+});
+
+test("two replays run at once, also where a third is asked for by a relay whose clock is behind", async () => {
+  const joined: string[] = [];
+  const clock = new VirtualClock();
+  let ids = ["b", "c"];
+  const replays = new LaneReplays({
+    ...OPTIONS,
+    replays: {
+      join: async ({ initial }) => void joined.push(initial.id),
+      stop: () => Promise.resolve(),
+      leave: () => Promise.resolve(),
+    },
+    state: new LaneWithReplays(stateOf(LANE)),
+    records: {
+      ...RECORDS,
+      replaysOf: () => ids.map((id) => ({ ...ASKED, id, isCancelled: false })),
+      writeReplay: () => Promise.resolve(),
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  // The time is in an id, and ids are what they are sorted by.
+  ids = ["a", ...ids];
+  replays.look();
+  await clock.advance(1);
+  await replays.close(0);
+  expect(joined).toEqual(["b", "c"]);
+});
+
+test("the end of what is done as of the last commit is written even when nothing can be committed", async () => {
+  const ended: string[] = [];
+  const clock = new VirtualClock();
+  const done = { ...PROGRESS, delivered: 9, leased: 0, done: true };
+  const state = stateOf({ ...LANE, replays: [done, { ...PROGRESS, id: "going" }] }, () =>
+    Promise.reject(new BrokerError("metadata_too_large", "a state of 4,097 characters")),
+  );
+  const replays = new LaneReplays({
+    ...OPTIONS,
+    replays: { join: async () => undefined, stop: async () => undefined, leave: async () => undefined },
+    state: new LaneWithReplays(state),
+    records: {
+      ...RECORDS,
+      replaysOf: () => [done.id, "going"].map((id) => ({ ...ASKED, id, isCancelled: true })),
+      writeReplay: async (key, value) => void ended.push(`${key} ${value}`),
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  await replays.close(0);
+  // How far the other one is says only who can commit it.
+  expect(ended).toEqual([`${partKey(NAME, 3)} ${JSON.stringify({ ...LEDGER, delivered: 9 })}`]);
 });

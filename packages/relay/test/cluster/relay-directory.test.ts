@@ -31,7 +31,7 @@ function noted(directory: RelayDirectory, record: RelayRecord, ageMs = 0): void 
   directory.note(record.id, JSON.stringify(record), ageMs);
 }
 
-test("a relay is missing without a record for 15 s, and forgotten after an hour", async () => {
+test("a relay is missing without a record for 15 s, and forgotten after an hour when others have its lanes", async () => {
   const clock = new VirtualClock();
   const directory = new RelayDirectory(clock, "a");
   noted(directory, recordOf("b", "two"));
@@ -47,11 +47,37 @@ test("a relay is missing without a record for 15 s, and forgotten after an hour"
     { seenMs: 1, isMissing: false },
     { seenMs: 15_000, isMissing: true },
   ]);
-  await clock.advance(3_600_000 - 15_000);
+  await clock.advance(3_600_000 - 15_001);
+  noted(directory, recordOf("a", "one"));
+  expect(directory.forgotten).toEqual([]);
+  await clock.advance(1);
   expect(directory.forgotten).toEqual(["b"]);
   expect(directory.relays().map(({ id }) => id)).toEqual(["a"]);
   noted(directory, recordOf("b", "two"));
   expect(directory.relays().length).toBe(2);
+});
+
+test("a relay that is silent for hours is missing, and not forgotten, while its lanes may be its own", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  const own = recordOf("a", "one");
+  const [lane] = own.lanes as readonly [LaneEntry];
+  noted(directory, { ...recordOf("b", "two"), lanes: [lane, { ...lane, partition: 1 }] }, 36_000_000);
+  const isForgotten = (record: Partial<RelayRecord>): boolean => {
+    noted(directory, { ...own, ...record });
+    return directory.forgotten.length > 0;
+  };
+  // It has just come, and tells of nothing yet.
+  expect(directory.forgotten).toEqual([]);
+  expect(isForgotten({ lanes: [] })).toBe(false);
+  expect(isForgotten({ lanes: [], destinations: ["test/segment"] })).toBe(false);
+  expect(isForgotten({})).toBe(false);
+  expect(directory.relays().map(({ id, isMissing }) => [id, isMissing])).toEqual([
+    ["a", false],
+    ["b", true],
+  ]);
+  // Nobody delivers to it any more.
+  expect(isForgotten({ lanes: [], destinations: ["test/other"] })).toBe(true);
+  expect(isForgotten({ lanes: [{ ...lane, partition: 1 }], lanesLeftOut: 1 })).toBe(true);
 });
 
 test("a record that was written long ago is as old when it is read, and who stopped is gone", () => {
@@ -160,5 +186,6 @@ test("destinations of other configurations are those that their relays tell of, 
   expect(directory.destinationsElsewhere("test")).toBeUndefined();
   directory.forget("d");
   await clock.advance(3_600_000 - 60_000);
+  named("a", "abc", ["test/one"]);
   expect(directory.destinationsElsewhere("test")).toEqual([]);
 });

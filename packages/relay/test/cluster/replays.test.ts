@@ -1,5 +1,5 @@
 /** Replays over all partitions: any relay is asked, and they go on when relays come and go. */
-import type { ProduceRequest } from "@waybill/log-kafka";
+import { BrokerError, type ProduceRequest } from "@waybill/log-kafka";
 import type { ReplayView, RunningRelay } from "@waybill/relay";
 import type { Environment } from "@waybill/relay/headless";
 import { expect, test } from "vitest";
@@ -375,4 +375,59 @@ test("the admin API of any relay counts, begins, shows and ends a replay of an e
   expect((await ask(one, "/v1/replays/test", { destination: "crm" })).json["code"]).toBe("unknown_lane");
   expect((await ask(one, "/v1/replays/test%2F9", body)).json["code"]).toBe("unknown_lane");
   expect((await ask(one, "/v1/replays/nowhere", body)).json["code"]).toBe("unknown_environment");
+});
+
+test("while the ends of replays cannot be written two of them are in a lane's state, and the lane goes on", async () => {
+  const world = new ReplayWorld();
+  let isRefused = false;
+  const one = await world.start("one", {
+    around: (broker) => {
+      const produce = broker.produce.bind(broker);
+      return Object.assign(broker, {
+        produce: async (asked: ProduceRequest) => {
+          if (isRefused && asked.topic === DESIRED) throw new BrokerError("not_enough_replicas", "1 of 3");
+          return produce(asked);
+        },
+      });
+    },
+  });
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(4);
+  const lanes = { environment: "test", destination: "segment" };
+  await world.run(one.control.steer(lanes, "pause"));
+  for (let index = 0; index < 20; index++)
+    await world.run(one.environment.clusterReplays.begin({ ...ALL, partitions: [0] }));
+  await world.run(one.control.steer(lanes, "resume"));
+  isRefused = true;
+  for (let seconds = 0; seconds < 40; seconds++) await world.pass(1_000);
+  await world.produce(4, 100);
+  await world.pass(5_000);
+  expect(world.sent.filter((id) => Number(id.slice(3)) >= 100)).toHaveLength(4 * PARTITIONS);
+  const [stored] = world.cluster.offsets("waybill.test.segment", [{ topic: "waybill.test", partition: 0 }]);
+  expect(stored?.metadata.match(/"done":true/g)).toHaveLength(2);
+  isRefused = false;
+  for (let seconds = 0; seconds < 40; seconds++) await world.pass(1_000);
+  const views = await world.run(one.environment.clusterReplays.views([]));
+  expect(views.map(({ state, account }) => `${state} ${account.delivered}`)).toEqual(Array(20).fill("done 4"));
+  await world.end();
+});
+
+test("the ledger of a replay is what was sent, also once its destination is removed, and when it is cancelled then", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.latencyMs = 100;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.until(() => world.sent.length > EVENTS);
+  const removal = await world.run(one.environment.prepare({ ...configOf("old"), destinations: [] }));
+  await world.run(removal.commit(1_000));
+  const accepted = EVENTS * PARTITIONS;
+  const delivered = world.sent.length;
+  expect(delivered).toBeLessThan(accepted);
+  const account = { accepted, delivered, pending: accepted - delivered };
+  expect(await world.view(one, id)).toMatchObject({ state: "paused", account });
+  expect(await world.run(one.environment.clusterReplays.cancel(id))).toBe(true);
+  expect(await world.view(one, id)).toMatchObject({ state: "cancelled", account });
+  await world.end();
 });

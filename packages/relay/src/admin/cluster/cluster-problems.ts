@@ -32,7 +32,7 @@ function missingRelays({ relays }: Cluster): readonly RelayProblem[] {
       warning(
         "relay_missing",
         `The relay ${name} (${id}) is not heard of any more.`,
-        "Others take its lanes over. Start it again, or wait: it is forgotten an hour after it was heard of last.",
+        "Others take its lanes over. Start it again, or wait: it is forgotten an hour after it was heard of last, once others have its lanes.",
         { since: seenAt },
       ),
     );

@@ -1,6 +1,6 @@
 /** Handlers of the routes that change what the relay does. */
 import { WaybillError } from "@waybill/core";
-import type { Confirmation } from "../../cluster/cluster-control.ts";
+import type { Confirmation } from "../../cluster/confirmations.ts";
 import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
 import { problem, writeJson } from "../../intake/answers.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";

@@ -5,7 +5,7 @@ import type { Reading } from "./readings.ts";
 export const CLUSTER_READINGS: readonly Reading<Cluster>[] = [
   {
     name: "waybill_cluster_relays",
-    help: "Relays of the cluster by state: running, or missing, which were not heard of for 15 seconds to an hour. Absent while what they tell cannot be read.",
+    help: "Relays of the cluster by state: running, or missing, which were not heard of for 15 seconds. Absent while what they tell cannot be read.",
     kind: "gauge",
     byLabel: {
       label: "state",
