@@ -2,6 +2,7 @@
  * From anything to plain data: dotted keys become nested objects, registered classes and
  * `toValuedData` methods define how they look, times become ISO text with whole seconds.
  */
+import { own } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
 
 /** What JSON can express. */
@@ -39,15 +40,15 @@ export const Data = {
    * **Errors**: throws a `TypeError` for a function, or for data that contains itself.
    */
   normalize(value: unknown): PlainData {
-    return normalize(value, []) ?? null;
+    return normalize(value, new Set()) ?? null;
   },
 
   /** `b` into `a`, objects member by member; arrays and everything else are replaced. */
   merge(a: PlainObject, b: PlainObject): PlainObject {
-    const merged: Record<string, PlainData> = { ...a };
+    const merged: Growing = { ...a };
     for (const [key, value] of Object.entries(b)) {
-      const before = merged[key];
-      merged[key] = isPlainObject(before) && isPlainObject(value) ? Data.merge(before, value) : value;
+      const before = own(merged, key);
+      put(merged, key, isPlainObject(before) && isPlainObject(value) ? Data.merge(before, value) : value);
     }
     return merged;
   },
@@ -64,7 +65,8 @@ export function isPlainObject(value: unknown): value is PlainObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function normalize(value: unknown, around: readonly unknown[]): PlainData | undefined {
+/** `around`: the objects that the value is in. */
+function normalize(value: unknown, around: Set<object>): PlainData | undefined {
   switch (typeof value) {
     case "undefined":
       return undefined;
@@ -84,23 +86,53 @@ function normalize(value: unknown, around: readonly unknown[]): PlainData | unde
   }
 }
 
-function normalizeObject(value: object, around: readonly unknown[]): PlainData | undefined {
-  if (around.includes(value)) throw new TypeError("Data that contains itself cannot be sent to Valued");
-  const inside = [...around, value];
+function normalizeObject(value: object, around: Set<object>): PlainData | undefined {
+  if (around.has(value)) throw new TypeError("Data that contains itself cannot be sent to Valued");
+  around.add(value);
+  const data = converted(value, around);
+  around.delete(value);
+  return data;
+}
+
+function converted(value: object, around: Set<object>): PlainData | undefined {
   const { toValuedData } = value as Partial<ValuedData>;
-  if (typeof toValuedData === "function") return normalize(toValuedData.call(value), inside);
+  if (typeof toValuedData === "function") return normalize(toValuedData.call(value), around);
   const convert = converterOf(value);
-  if (convert !== undefined) return normalize(convert(value as never), inside);
+  if (convert !== undefined) return normalize(convert(value as never), around);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : (wholeSeconds(value.toISOString()) ?? null);
   if (Array.isArray(value) || value instanceof Set)
-    return [...value].map((element: unknown) => normalize(element, inside) ?? null);
+    return [...value].map((element: unknown) => normalize(element, around) ?? null);
   const entries = value instanceof Map ? [...(value as Map<unknown, unknown>)] : Object.entries(value);
-  let data: PlainObject = {};
+  const data: Growing = {};
   for (const [key, member] of entries) {
-    const normalized = normalize(member, inside);
-    if (normalized !== undefined) data = Data.merge(data, nested(pathOf(key), normalized));
+    const normalized = normalize(member, around);
+    if (normalized !== undefined) graft(data, pathOf(key), normalized);
   }
   return data;
+}
+
+/** Data that nobody else has yet. */
+type Growing = Record<string, PlainData>;
+
+/** As {@link Data.merge} of what is nested at the path, into `data` itself: no key is copied. */
+function graft(data: Growing, path: readonly string[], value: PlainData): void {
+  let at = data;
+  for (const part of path.slice(0, -1)) {
+    const inner = own(at, part);
+    const next: Growing = isPlainObject(inner) ? (inner as Growing) : {};
+    if (next !== inner) put(at, part, next);
+    at = next;
+  }
+  const last = path.at(-1) ?? "";
+  const before = own(at, last);
+  if (!isPlainObject(before) || !isPlainObject(value)) return put(at, last, value);
+  for (const [key, member] of Object.entries(value)) graft(before as Growing, [key], member);
+}
+
+/** `__proto__` is a key like any other: an assignment would set the prototype. */
+function put(data: Growing, key: string, value: PlainData): void {
+  if (key !== "__proto__") data[key] = value;
+  else Object.defineProperty(data, key, { value, configurable: true, enumerable: true, writable: true });
 }
 
 /** The nearest registered class of an object. */

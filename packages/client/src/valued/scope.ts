@@ -1,3 +1,4 @@
+import { own } from "@waybill/core";
 import type { Context } from "../options.ts";
 import type { ValuedClientOn } from "./client.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject, pathOf } from "./data.ts";
@@ -50,7 +51,7 @@ export class Scope {
   /** The value at a key: `get("user.id")`, `get(["user", "id"])`. */
   get(key: Key): PlainData | undefined {
     return pathOf(key).reduce<PlainData | undefined>(
-      (at, part) => (isPlainObject(at) ? at[part] : undefined),
+      (at, part) => (isPlainObject(at) ? own(at, part) : undefined),
       this.data,
     );
   }

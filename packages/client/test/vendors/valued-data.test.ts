@@ -1,0 +1,55 @@
+/** What becomes of data on its way into an event: its size, odd keys. */
+import { expect, test } from "vitest";
+import { Data } from "../../src/valued/data.ts";
+import { setUp } from "../lib/valued-world.ts";
+
+test("an object of 40,000 members takes no longer than it has to, dotted or not, also in a scope", () => {
+  // A copy of what is there for each member would take minutes.
+  const COUNT = 40_000;
+  const big = Object.fromEntries(Array.from({ length: COUNT }, (_, index) => [`k${index}`, index]));
+  const dotted = Object.fromEntries(Object.entries(big).map(([key, value]) => [`a.b.${key}`, value]));
+  expect(Data.normalize(big)).toEqual(big);
+  expect(Data.normalize(dotted)).toEqual({ a: { b: big } });
+  expect(Data.normalize({ ...dotted, a: { b: big, c: 1 } })).toEqual({ a: { b: big, c: 1 } });
+  const { scope, events } = setUp();
+  scope({ "user.id": 1, "attributes.n": big }).with({ attributes: dotted }, (one) => one.action("a", { user: big }));
+  expect(events).toMatchObject([{ user: { id: 1, k1: 1 }, attributes: { n: { k2: 2 }, a: { b: { k3: 3 } } } }]);
+});
+
+test("keys with dots merge in their order: objects member by member, the later value wins", () => {
+  for (const [given, expected] of [
+    [{ a: 1, "a.b": 2 }, { a: { b: 2 } }],
+    [{ "a.b": 2, a: 1 }, { a: 1 }],
+    [{ "a.b": { c: 1 }, a: { b: { d: 2 } } }, { a: { b: { c: 1, d: 2 } } }],
+    [{ "a.b": [1], a: { b: { d: 2 } } }, { a: { b: { d: 2 } } }],
+    [
+      { "": 1, ".": 2, "a.": 3, "a..b": 5 },
+      { "": { "": 2 }, a: { "": { b: 5 } } },
+    ],
+  ] as const)
+    expect(Data.normalize(given)).toEqual(expected);
+});
+
+test("`__proto__` and other names of every object's own are keys like any other, at any depth", () => {
+  const { scope, events } = setUp();
+  const given = '{"user":{"id":1,"__proto__":{"id":2,"x":1}},"__proto__":{"user":{"y":2}},"constructor":{"z":3}}';
+  const one = scope(JSON.parse(given) as object);
+  expect(JSON.stringify(one.data)).toBe(given);
+  one.assign({ "__proto__.user.w": 4, "user.__proto__.v": 5 });
+  expect([one.get("__proto__.user"), one.get("user.__proto__.v"), one.get("toString")]).toEqual([
+    { y: 2, w: 4 },
+    5,
+    undefined,
+  ]);
+  one.action("a");
+  const [event] = events;
+  expect(JSON.parse(JSON.stringify(event))).toEqual({
+    ...(JSON.parse(given.replace('"x":1', '"x":1,"v":5').replace('"y":2', '"y":2,"w":4')) as object),
+    key: "a",
+    category: "action",
+    occured_at: "2026-01-01T00:00:00Z",
+  });
+  expect(JSON.stringify(event)).toContain('"__proto__":{"user":{"y":2,"w":4}}');
+  for (const name of ["user", "w", "v", "x", "z"]) expect(({} as Record<string, unknown>)[name]).toBeUndefined();
+  expect(Object.getPrototypeOf(event)).toBe(Object.prototype);
+});
