@@ -164,7 +164,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "a scope begins with its defaults; `reset` goes back to them",
-      code: `${SCOPE}#this.#context.set(this.#defaults);`,
+      code: `${SCOPE}#this.#holder.data = this.#defaults;`,
       tests: [`${TESTS}#a created scope begins with its defaults, and reset goes back to them`],
     },
     {
@@ -224,6 +224,7 @@ export const VALUED: Seed = {
       tests: [
         `${CHAINS}#a scope that was bound goes along with asynchronous code: each event has its own user`,
         `${TESTS}#bind gives a scope of its own that begins with what is there; neither changes the other`,
+        `${SERVER}#what a function sets after an await is there for its caller: in with(), in a scope that is bound, in one of one's own`,
       ],
       differs: "`bind` is ours: it takes what the current scope holds along",
     },

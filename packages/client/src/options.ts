@@ -145,12 +145,8 @@ export interface VendorHost extends Host {
  * to a synchronous task.
  */
 export interface Context<T> {
+  /** Undefined outside of `run`. */
   get(): T | undefined;
-  /**
-   * For the rest of the current chain. Without chains: until the task of `run` ends, and for good
-   * outside of one.
-   */
-  set(value: T): void;
   /**
    * For `task` and what it awaits. Without chains an asynchronous task is refused with a
    * `TypeError`.

@@ -27,7 +27,6 @@ export function createContext<T>(): Context<T> {
   const storage = new AsyncLocalStorage<T>();
   return {
     get: () => storage.getStore(),
-    set: (value) => storage.enterWith(value),
     run: (value, task, ...args) => storage.run(value, task, ...args),
   };
 }
