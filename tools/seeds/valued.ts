@@ -11,6 +11,7 @@ const INDEX = `${SOURCE}/index.ts`;
 const TESTS = "packages/client/test/vendors/valued.test.ts";
 const README = "packages/client/test/vendors/valued-readme.test.ts";
 const REQUESTS = "packages/client/test/vendors/valued-requests.test.ts";
+const CONNECTIONS = "packages/client/test/vendors/valued-connections.test.ts";
 const SERVER = "packages/client/test/vendors/valued-server.test.ts";
 const CHAINS = "packages/client/test/vendors/valued-without-chains.test.ts";
 const AS_IN_README = `${README}#what the original's README makes, the entry point has: client, scope, connection, a backend of one's own`;
@@ -60,6 +61,14 @@ export const VALUED: Seed = {
         `${REQUESTS}#one event is one request, and close waits for all of them`,
         `${TESTS}#[valued 9] headers name token and client; the token is not shown`,
       ],
+    },
+    {
+      behaviour: "each event is a TCP connection of its own",
+      code: `${INDEX}#createVendorHost({ keepAlive: false })`,
+      tests: [
+        `${CONNECTIONS}#an event is not lost because the server closes a connection that has served one: each has its own`,
+      ],
+      differs: "on Node; where there is only `fetch`, the platform decides",
     },
     {
       behaviour: "`page_view(url, data)` puts the URL at `attributes.source.url`",

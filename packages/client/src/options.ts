@@ -140,6 +140,15 @@ export interface VendorHost extends Host {
   readonly onExit: (hook: ExitHook) => () => void;
 }
 
+/** What a vendor's own client wants of its host. */
+export interface VendorHostOptions {
+  /**
+   * Whether a connection serves one request after another. Default true; platforms that have only
+   * `fetch` decide by themselves.
+   */
+  readonly keepAlive?: boolean;
+}
+
 /**
  * A value that belongs to a chain of asynchronous calls; where the platform does not know chains,
  * to a synchronous task.

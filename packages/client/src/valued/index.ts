@@ -3,6 +3,7 @@
  * read November 2026.
  */
 import { createContext, createVendorHost } from "#host";
+import type { VendorHost } from "../options.ts";
 import { ValuedClientOn } from "./client.ts";
 import { ConnectionOn } from "./connection.ts";
 import { createGlobal, type GlobalValued as Global } from "./global.ts";
@@ -26,6 +27,12 @@ export type {
 export { Scope };
 
 /**
+ * As the original, a connection of its own for each event: on one that is used again the event is
+ * lost when the server closes it meanwhile, and without ids on the wire it cannot be sent again.
+ */
+const createHost = (): VendorHost => createVendorHost({ keepAlive: false });
+
+/**
  * Posts one event per request. Its text shows the endpoint, never the token. Serves as a transport,
  * or for the headers of another one.
  *
@@ -38,7 +45,7 @@ export class Connection extends ConnectionOn {
    * `WAYBILL_OPTIONS` when it is not a URL.
    */
   constructor(token: string, endpoint?: string | URL, options?: ConnectionOptions) {
-    super(createVendorHost(), token, endpoint, options);
+    super(createHost(), token, endpoint, options);
   }
 }
 
@@ -50,7 +57,7 @@ export class Connection extends ConnectionOn {
  */
 export class ValuedClient extends ValuedClientOn {
   constructor(source: ConnectionSource, endpoint?: string | URL, options?: ValuedClientOptions) {
-    const host: ValuedHost = { ...createVendorHost(), createContext };
+    const host: ValuedHost = { ...createHost(), createContext };
     super(host, typeof source === "string" ? new Connection(source, endpoint, options) : source, endpoint, options);
   }
 
