@@ -12,6 +12,7 @@ const TESTS = "packages/client/test/vendors/valued.test.ts";
 const README = "packages/client/test/vendors/valued-readme.test.ts";
 const REQUESTS = "packages/client/test/vendors/valued-requests.test.ts";
 const CONNECTIONS = "packages/client/test/vendors/valued-connections.test.ts";
+const OF_DATA = "packages/client/test/vendors/valued-data.test.ts";
 const SERVER = "packages/client/test/vendors/valued-server.test.ts";
 const CHAINS = "packages/client/test/vendors/valued-without-chains.test.ts";
 const AS_IN_README = `${README}#what the original's README makes, the entry point has: client, scope, connection, a backend of one's own`;
@@ -137,7 +138,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "times are ISO 8601 with whole seconds",
-      code: `${DATA}#wholeSeconds(value.toISOString())`,
+      code: `${DATA}#wholeSeconds(new Date(value).toISOString())`,
       tests: [`${TESTS}#[valued 11] times have whole seconds`],
     },
     {
@@ -154,8 +155,11 @@ export const VALUED: Seed = {
     {
       behaviour: "other objects are left to the serialiser",
       code: `${DATA}#throw new TypeError("Data that contains itself cannot be sent to Valued");`,
-      tests: [`${TESTS}#[valued 12] objects of no known class are their members; functions and cycles are refused`],
-      differs: "they are their members; functions and data that contains itself are refused",
+      tests: [
+        `${TESTS}#[valued 12] objects of no known class are their members; functions and cycles are refused`,
+        `${OF_DATA}#an object's own toJSON counts, after toValuedData and what is registered, and is converted`,
+      ],
+      differs: "functions and data that contains itself are refused",
     },
     {
       behaviour: "merging is deep; arrays and plain values are replaced",

@@ -1,6 +1,7 @@
 /**
  * From anything to plain data: dotted keys become nested objects, registered classes and
- * `toValuedData` methods define how they look, times become ISO text with whole seconds.
+ * `toValuedData` methods define how they look, times become ISO text with whole seconds. Whatever
+ * else there is looks as JSON has it: by its `toJSON`, else by its members.
  */
 import { own } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
@@ -36,11 +37,12 @@ export const Data = {
 
   /**
    * `{ "user.id": 1, "user.name": "A" }` is `{ user: { id: 1, name: "A" } }`, at every depth.
-   * Undefined members are left out, NaN and infinities are null.
+   * Undefined members are left out, NaN and infinities are null. An object's `toJSON` counts as
+   * with `JSON.stringify`, after `toValuedData` and what is registered.
    * **Errors**: throws a `TypeError` for a function, or for data that contains itself.
    */
   normalize(value: unknown): PlainData {
-    return normalize(value, new Set()) ?? null;
+    return normalize(value, "", new Set()) ?? null;
   },
 
   /** `b` into `a`, objects member by member; arrays and everything else are replaced. */
@@ -65,8 +67,8 @@ export function isPlainObject(value: unknown): value is PlainObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** `around`: the objects that the value is in. */
-function normalize(value: unknown, around: Set<object>): PlainData | undefined {
+/** `key`: what it is called, for `toJSON`. `around`: the objects that it is in. */
+function normalize(value: unknown, key: unknown, around: Set<object>): PlainData | undefined {
   switch (typeof value) {
     case "undefined":
       return undefined;
@@ -82,33 +84,57 @@ function normalize(value: unknown, around: Set<object>): PlainData | undefined {
     case "function":
       throw new TypeError(`A function cannot be sent to Valued${value.name === "" ? "" : `: ${value.name}`}`);
     default:
-      return value === null ? null : normalizeObject(value as object, around);
+      return value === null ? null : normalizeObject(value as object, key, around);
   }
 }
 
-function normalizeObject(value: object, around: Set<object>): PlainData | undefined {
+function normalizeObject(value: object, key: unknown, around: Set<object>): PlainData | undefined {
   if (around.has(value)) throw new TypeError("Data that contains itself cannot be sent to Valued");
   around.add(value);
-  const data = converted(value, around);
+  const data = converted(value, key, around);
   around.delete(value);
   return data;
 }
 
-function converted(value: object, around: Set<object>): PlainData | undefined {
-  const { toValuedData } = value as Partial<ValuedData>;
-  if (typeof toValuedData === "function") return normalize(toValuedData.call(value), around);
+function converted(value: object, key: unknown, around: Set<object>): PlainData | undefined {
+  const { toValuedData, toJSON } = value as Partial<ValuedData> & { readonly toJSON?: unknown };
+  if (typeof toValuedData === "function") return normalize(toValuedData.call(value), key, around);
   const convert = converterOf(value);
-  if (convert !== undefined) return normalize(convert(value as never), around);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : (wholeSeconds(value.toISOString()) ?? null);
+  if (convert !== undefined) return normalize(convert(value as never), key, around);
+  if (typeof toJSON !== "function" || isDate(value)) return written(value, key, around);
+  const json: unknown = toJSON.call(value, String(key));
+  // Once, as the JSON serialiser does: it may be the object itself, or a copy that has `toJSON`
+  // too.
+  return typeof json === "object" && json !== null ? written(json, key, around) : normalize(json, key, around);
+}
+
+/** An object that converts itself no further. */
+function written(value: object, key: unknown, around: Set<object>): PlainData | undefined {
+  if (isDate(value)) return Number.isNaN(Number(value)) ? null : (wholeSeconds(new Date(value).toISOString()) ?? null);
+  if (BOXED.has(tagOf(value))) return normalize(value.valueOf(), key, around);
   if (Array.isArray(value) || value instanceof Set)
-    return [...value].map((element: unknown) => normalize(element, around) ?? null);
+    return [...value].map((element: unknown, index) => normalize(element, index, around) ?? null);
   const entries = value instanceof Map ? [...(value as Map<unknown, unknown>)] : Object.entries(value);
   const data: Growing = {};
-  for (const [key, member] of entries) {
-    const normalized = normalize(member, around);
-    if (normalized !== undefined) graft(data, pathOf(key), normalized);
+  for (const [name, member] of entries) {
+    // It was called already.
+    if (name === "toJSON" && typeof member === "function") continue;
+    const normalized = normalize(member, name, around);
+    if (normalized !== undefined) graft(data, pathOf(name), normalized);
   }
   return data;
+}
+
+/** `new String("a")` and the like. */
+const BOXED: ReadonlySet<string> = new Set(["String", "Number", "Boolean", "BigInt", "Symbol"]);
+
+/** Also of another realm, such as a frame or a context of `node:vm`. */
+function isDate(value: object): value is Date {
+  return tagOf(value) === "Date";
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
 /** Data that nobody else has yet. */

@@ -1,11 +1,15 @@
-/** What becomes of data on its way into an event: its size, odd keys. */
-import { expect, test } from "vitest";
+/**
+ * What becomes of data on its way into an event: its size, odd keys, objects that know how they
+ * look.
+ */
+import { runInNewContext } from "node:vm";
+import { expect, onTestFinished, test } from "vitest";
 import { Data } from "../../src/valued/data.ts";
 import { setUp } from "../lib/valued-world.ts";
 
-test("an object of 20,000 members takes no longer than it has to, dotted or not, also in a scope", () => {
-  // A copy of what is there for each member would take minutes.
-  const COUNT = 20_000;
+test("an object of 10,000 members takes no longer than it has to, dotted or not, also in a scope", () => {
+  // A copy of what is there for each member would take longer than a test may.
+  const COUNT = 10_000;
   const big = Object.fromEntries(Array.from({ length: COUNT }, (_, index) => [`k${index}`, index]));
   const dotted = Object.fromEntries(Object.entries(big).map(([key, value]) => [`a.b.${key}`, value]));
   expect(Data.normalize(big)).toEqual(big);
@@ -52,4 +56,63 @@ test("`__proto__` and other names of every object's own are keys like any other,
   expect(JSON.stringify(event)).toContain('"__proto__":{"user":{"y":2,"w":4}}');
   for (const name of ["user", "w", "v", "x", "z"]) expect(({} as Record<string, unknown>)[name]).toBeUndefined();
   expect(Object.getPrototypeOf(event)).toBe(Object.prototype);
+});
+
+test("an object's own toJSON counts, after toValuedData and what is registered, and is converted", () => {
+  class ObjectId {
+    readonly bytes = [1, 2];
+    toJSON(): string {
+      return "507f";
+    }
+  }
+  class Document {
+    readonly hidden = 1;
+    toJSON(key: string): object {
+      return { key, "at.first": new Date(0), _id: new ObjectId(), url: new URL("https://x.test/a") };
+    }
+  }
+  class User extends Document {
+    toValuedData(): object {
+      return { id: new ObjectId() };
+    }
+  }
+  expect(Data.normalize({ list: [new ObjectId()], a: new Document(), user: new User() })).toEqual({
+    list: ["507f"],
+    a: { key: "a", at: { first: "1970-01-01T00:00:00Z" }, _id: "507f", url: "https://x.test/a" },
+    user: { id: "507f" },
+  });
+  expect(Data.normalize({ a: { toJSON: () => undefined }, b: [{ toJSON: () => Number.NaN }] })).toEqual({ b: [null] });
+  Data.register(Document, ({ hidden }) => ({ hidden }));
+  onTestFinished(() => Data.unregister(Document));
+  expect(Data.normalize(new Document())).toEqual({ hidden: 1 });
+});
+
+test("toJSON is called once, also where it gives back the object itself, or a copy that has it too", () => {
+  const self = {
+    id: 1,
+    toJSON(): unknown {
+      return this;
+    },
+  };
+  const copied = {
+    id: 2,
+    secret: 3,
+    toJSON(): unknown {
+      return { ...this, secret: undefined };
+    },
+  };
+  expect(Data.normalize({ self, copied })).toEqual({ self: { id: 1 }, copied: { id: 2 } });
+  expect(JSON.parse(JSON.stringify({ self, copied }))).toEqual({ self: { id: 1 }, copied: { id: 2 } });
+  const cycle = { toJSON: (): unknown => ({ cycle }) };
+  expect(() => Data.normalize(cycle)).toThrow("contains itself");
+});
+
+test("times of another realm are times; what is in a box is taken out", () => {
+  expect(Data.normalize(runInNewContext("[new Date(0), new Date(NaN), new String('a')]"))).toEqual([
+    "1970-01-01T00:00:00Z",
+    null,
+    "a",
+  ]);
+  const boxed = ["a", 5, Number.NaN, false, 10n, Symbol("b")].map((value) => Object(value) as object);
+  expect(Data.normalize(boxed)).toEqual(["a", 5, null, false, 10, "b"]);
 });
