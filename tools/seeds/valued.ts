@@ -5,6 +5,7 @@ const CLIENT = `${SOURCE}/client.ts`;
 const CONNECTION = `${SOURCE}/connection.ts`;
 const DATA = `${SOURCE}/data.ts`;
 const EXECUTOR = `${SOURCE}/executor.ts`;
+const OPTIONS = `${SOURCE}/options.ts`;
 const SCOPE = `${SOURCE}/scope.ts`;
 const GLOBAL = `${SOURCE}/global.ts`;
 const INDEX = `${SOURCE}/index.ts`;
@@ -355,13 +356,13 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "60 s for a request, the default of Net::HTTP",
-      code: `${CONNECTION}#const TIMEOUT_MS = 60_000;`,
+      code: `${OPTIONS}#timeoutMs: 60_000,`,
       tests: [`${REQUESTS}#an attempt ends after 60 s, or after timeoutMs`],
       differs: "for all of it, not 60 s each to open and to read; `timeoutMs` changes it",
     },
     {
       behaviour: "one attempt, and failures are not reported",
-      code: `${CONNECTION}#maxAttempts: options.maxAttempts ?? 1,`,
+      code: `${OPTIONS}#maxAttempts: 1,`,
       tests: [`${REQUESTS}#a failure is reported to onError with the event; it is tried again only when asked for`],
       differs: "`onError` and `maxAttempts` may be asked for",
     },

@@ -5,6 +5,7 @@ import { held } from "../vendor-kit/deliverer.ts";
 import { ConnectionOn } from "./connection.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainObject } from "./data.ts";
 import { type Executor, environmentOf, executorFor } from "./executor.ts";
+import { ofConnection, resolveClientOptions } from "./options.ts";
 import type {
   ConnectionSource,
   ValuedClientOptions,
@@ -28,10 +29,11 @@ export class ValuedClientOn {
 
   constructor(host: ValuedHost, source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
     this.#host = host;
+    const { executor, onError } = resolveClientOptions(options);
     const environment = environmentOf(host.environment);
     this.#isTest = environment === "test";
-    this.#executor = options.executor ?? executorFor(environment);
-    this.#onError = options.onError;
+    this.#executor = executor ?? executorFor(environment);
+    this.#onError = onError;
     this.connection = connectionOf(host, source, endpoint, options);
   }
 
@@ -167,7 +169,7 @@ function connectionOf(
   endpoint: string | URL | undefined,
   options: ValuedClientOptions,
 ): ValuedTransport {
-  if (typeof source === "string") return new ConnectionOn(host, source, endpoint, options);
+  if (typeof source === "string") return new ConnectionOn(host, source, endpoint, ofConnection(options));
   if (typeof source === "function" || typeof source?.call === "function") return source;
   throw new TypeError("Valued: a token, a function or an object with call() is expected");
 }

@@ -7,6 +7,7 @@ import type { VendorHost } from "../options.ts";
 import { ValuedClientOn } from "./client.ts";
 import { ConnectionOn } from "./connection.ts";
 import { createGlobal, type GlobalValued as Global } from "./global.ts";
+import { ofConnection } from "./options.ts";
 import { Scope } from "./scope.ts";
 import type { ConnectionOptions, ConnectionSource, ValuedClientOptions, ValuedHost } from "./types.ts";
 
@@ -42,7 +43,8 @@ const createHost = (): VendorHost => createVendorHost({ keepAlive: false });
 export class Connection extends ConnectionOn {
   /**
    * `endpoint`: used exactly as it is. Default `https://ingest.valued.app/events`. **Errors**:
-   * `WAYBILL_OPTIONS` when it is not a URL.
+   * `WAYBILL_OPTIONS` when it is not an http or https URL, the token is empty, or an option is
+   * unknown or wrong.
    */
   constructor(token: string, endpoint?: string | URL, options?: ConnectionOptions) {
     super(createHost(), token, endpoint, options);
@@ -56,9 +58,11 @@ export class Connection extends ConnectionOn {
  * await valued.close();
  */
 export class ValuedClient extends ValuedClientOn {
-  constructor(source: ConnectionSource, endpoint?: string | URL, options?: ValuedClientOptions) {
+  /** **Errors**: as {@link Connection}; `TypeError` when `source` is nothing that takes events. */
+  constructor(source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
     const host: ValuedHost = { ...createHost(), createContext };
-    super(host, typeof source === "string" ? new Connection(source, endpoint, options) : source, endpoint, options);
+    const connection = typeof source === "string" ? new Connection(source, endpoint, ofConnection(options)) : source;
+    super(host, connection, endpoint, options);
   }
 
   /** A scope of this client that begins with `defaults`: `new Scope(client, defaults)`. */
