@@ -68,7 +68,7 @@ export const VALUED: readonly Mutant[] = [
     name: "Valued: an executor can be replaced",
     file: `${SOURCE}/client.ts`,
     find: "this.#executor = executor ?? executorFor(",
-    replace: "this.#executor = (this.#closed ? executor : undefined) ?? executorFor(",
+    replace: "this.#executor = (this.#closing ? executor : undefined) ?? executorFor(",
     tests: REQUESTS,
   },
   {

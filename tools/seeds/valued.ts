@@ -14,6 +14,7 @@ const README = "packages/client/test/vendors/valued-readme.test.ts";
 const REQUESTS = "packages/client/test/vendors/valued-requests.test.ts";
 const CONNECTIONS = "packages/client/test/vendors/valued-connections.test.ts";
 const OF_DATA = "packages/client/test/vendors/valued-data.test.ts";
+const EXIT = "packages/client/test/vendors/valued-exit.test.ts";
 const SERVER = "packages/client/test/vendors/valued-server.test.ts";
 const CHAINS = "packages/client/test/vendors/valued-without-chains.test.ts";
 const AS_IN_README = `${README}#what the original's README makes, the entry point has: client, scope, connection, a backend of one's own`;
@@ -368,10 +369,15 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "what waits at the end of the process is lost",
-      code: `${CLIENT}#async flush(): Promise<void> {`,
-      tests: [`${REQUESTS}#one event is one request, and close waits for all of them`],
+      code: `${CLIENT}#lost: (reason) => this.#giveUp("exit", reason),`,
+      tests: [
+        `${EXIT}#with nothing left to do the client closes: everything is sent, and the process is none of its business`,
+        `${EXIT}#what nothing can be sent of any more is reported, each event once; answers that come later change nothing`,
+        `${EXIT}#close has an end: events left by then are given up and reported, and no request follows`,
+        `${REQUESTS}#one event is one request, and close waits for all of them`,
+      ],
       differs:
-        "`flush` and `close` wait for it, and hold the process open; not called by themselves, as in the original",
+        "`flush` and `close` wait for it, and hold the process open; the client closes by itself when nothing is left to do or on a signal, and reports what cannot be sent any more",
     },
   ],
 };

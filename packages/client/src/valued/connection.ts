@@ -56,9 +56,10 @@ export class ConnectionOn {
     return this.#last;
   }
 
-  /** **Errors**: rejects when the event was not taken. */
-  async call(event: PlainObject): Promise<void> {
-    const { outcomes, last } = await this.#deliverer.sendOne(JSON.stringify(event), { key: "" });
+  /** `signal` ends its attempts. **Errors**: rejects when the event was not taken. */
+  async call(event: PlainObject, signal?: AbortSignal): Promise<void> {
+    const interrupt = signal === undefined ? {} : { soon: signal, now: signal };
+    const { outcomes, last } = await this.#deliverer.sendOne(JSON.stringify(event), { key: "", ...interrupt });
     this.#last = last?.response;
     const outcome = outcomes[0];
     if (outcome !== undefined && outcome.status !== "delivered")

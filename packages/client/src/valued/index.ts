@@ -12,6 +12,7 @@ import { Scope } from "./scope.ts";
 import type { ConnectionOptions, ConnectionSource, ValuedClientOptions, ValuedHost } from "./types.ts";
 
 export type { CanonicalEvent, EventMap, ValuedEvent } from "@waybill/vendors";
+export type { ExitSignal } from "../vendor-kit/exit-hook.ts";
 export type { PlainData, PlainObject, ValuedData } from "./data.ts";
 export { Data } from "./data.ts";
 export type { ValuedOptions } from "./destination.ts";

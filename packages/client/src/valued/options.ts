@@ -1,5 +1,6 @@
 /** Checks what callers of Valued's client give. */
 import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
+import { assertExitSignals } from "../vendor-kit/exit-hook.ts";
 import type { ConnectionOptions, ValuedClientOptions } from "./types.ts";
 
 const HOUR_MS = 3_600_000;
@@ -12,6 +13,8 @@ const SPECS: Readonly<Record<keyof ValuedClientOptions, OptionSpec>> = {
   ...OF_CONNECTION,
   executor: "object",
   onError: "function",
+  registerAtExit: "boolean",
+  exitSignals: "array",
 };
 const DEFAULTS = {
   maxAttempts: 1,
@@ -20,10 +23,13 @@ const DEFAULTS = {
 };
 
 type Resolved<T> = T & Required<Pick<ConnectionOptions, keyof typeof DEFAULTS>>;
+export type ResolvedClientOptions = Resolved<ValuedClientOptions>;
 
 /** **Errors**: `WAYBILL_OPTIONS` names every option that is unknown or wrong. */
-export function resolveClientOptions(options: ValuedClientOptions): Resolved<ValuedClientOptions> {
-  return resolveOptions<Resolved<ValuedClientOptions>>("ValuedClient", options, SPECS, DEFAULTS);
+export function resolveClientOptions(options: ValuedClientOptions): ResolvedClientOptions {
+  const resolved = resolveOptions<ResolvedClientOptions>("ValuedClient", options, SPECS, DEFAULTS);
+  assertExitSignals("ValuedClient", resolved.exitSignals);
+  return resolved;
 }
 
 /**

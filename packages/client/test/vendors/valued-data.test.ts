@@ -12,9 +12,11 @@ test("an object of 10,000 members takes no longer than it has to, dotted or not,
   const COUNT = 10_000;
   const big = Object.fromEntries(Array.from({ length: COUNT }, (_, index) => [`k${index}`, index]));
   const dotted = Object.fromEntries(Object.entries(big).map(([key, value]) => [`a.b.${key}`, value]));
-  expect(Data.normalize(big)).toEqual(big);
-  expect(Data.normalize(dotted)).toEqual({ a: { b: big } });
-  expect(Data.normalize({ ...dotted, a: { b: big, c: 1 } })).toEqual({ a: { b: big, c: 1 } });
+  const text = (value: unknown): string => JSON.stringify(Data.normalize(value));
+  // Compared as texts: `toEqual` takes long.
+  expect(text(big) === JSON.stringify(big)).toBe(true);
+  expect(text(dotted) === JSON.stringify({ a: { b: big } })).toBe(true);
+  expect(text({ ...dotted, a: { b: big, c: 1 } }) === JSON.stringify({ a: { b: big, c: 1 } })).toBe(true);
   const { scope, events } = setUp();
   scope({ "user.id": 1, "attributes.n": big }).with({ attributes: dotted }, (one) => one.action("a", { user: big }));
   expect(events).toMatchObject([{ user: { id: 1, k1: 1 }, attributes: { n: { k2: 2 }, a: { b: { k3: 3 } } } }]);
