@@ -68,7 +68,7 @@ export const VALUED: readonly Mutant[] = [
     name: "Valued: an executor can be replaced",
     file: `${SOURCE}/client.ts`,
     find: "this.#executor = executor ?? executorFor(",
-    replace: "this.#executor = (this.#closed ? executor : undefined) ?? executorFor(",
+    replace: "this.#executor = (this.#closing ? executor : undefined) ?? executorFor(",
     tests: REQUESTS,
   },
   {
@@ -95,22 +95,22 @@ export const VALUED: readonly Mutant[] = [
   {
     name: "Valued: a request ends after timeoutMs",
     file: `${SOURCE}/connection.ts`,
-    find: "timeoutMs: options.timeoutMs ?? TIMEOUT_MS,",
-    replace: "timeoutMs: TIMEOUT_MS,",
+    find: "      timeoutMs,",
+    replace: "      timeoutMs: Math.max(timeoutMs, 60_000),",
     tests: REQUESTS,
   },
   {
     name: "Valued: a request ends after 60 s by default",
-    file: `${SOURCE}/connection.ts`,
-    find: "const TIMEOUT_MS = 60_000;",
-    replace: "const TIMEOUT_MS = 10_000;",
+    file: `${SOURCE}/options.ts`,
+    find: "timeoutMs: 60_000,",
+    replace: "timeoutMs: 10_000,",
     tests: REQUESTS,
   },
   {
     name: "Valued: a connection of the entry point is one of its class",
     file: `${SOURCE}/index.ts`,
-    find: 'typeof source === "string" ? new Connection(source, endpoint, options) : source',
-    replace: "source",
+    find: 'typeof source === "string" ? new Connection(source, endpoint, ofConnection(options)) : source',
+    replace: "ofConnection(options) ? source : source",
     tests: README,
   },
 ];

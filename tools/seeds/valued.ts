@@ -5,12 +5,16 @@ const CLIENT = `${SOURCE}/client.ts`;
 const CONNECTION = `${SOURCE}/connection.ts`;
 const DATA = `${SOURCE}/data.ts`;
 const EXECUTOR = `${SOURCE}/executor.ts`;
+const OPTIONS = `${SOURCE}/options.ts`;
 const SCOPE = `${SOURCE}/scope.ts`;
 const GLOBAL = `${SOURCE}/global.ts`;
 const INDEX = `${SOURCE}/index.ts`;
 const TESTS = "packages/client/test/vendors/valued.test.ts";
 const README = "packages/client/test/vendors/valued-readme.test.ts";
 const REQUESTS = "packages/client/test/vendors/valued-requests.test.ts";
+const CONNECTIONS = "packages/client/test/vendors/valued-connections.test.ts";
+const OF_DATA = "packages/client/test/vendors/valued-data.test.ts";
+const EXIT = "packages/client/test/vendors/valued-exit.test.ts";
 const SERVER = "packages/client/test/vendors/valued-server.test.ts";
 const CHAINS = "packages/client/test/vendors/valued-without-chains.test.ts";
 const AS_IN_README = `${README}#what the original's README makes, the entry point has: client, scope, connection, a backend of one's own`;
@@ -60,6 +64,14 @@ export const VALUED: Seed = {
         `${REQUESTS}#one event is one request, and close waits for all of them`,
         `${TESTS}#[valued 9] headers name token and client; the token is not shown`,
       ],
+    },
+    {
+      behaviour: "each event is a TCP connection of its own",
+      code: `${INDEX}#createVendorHost({ keepAlive: false })`,
+      tests: [
+        `${CONNECTIONS}#an event is not lost because the server closes a connection that has served one: each has its own`,
+      ],
+      differs: "on Node; where there is only `fetch`, the platform decides",
     },
     {
       behaviour: "`page_view(url, data)` puts the URL at `attributes.source.url`",
@@ -128,7 +140,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "times are ISO 8601 with whole seconds",
-      code: `${DATA}#wholeSeconds(value.toISOString())`,
+      code: `${DATA}#wholeSeconds(new Date(value).toISOString())`,
       tests: [`${TESTS}#[valued 11] times have whole seconds`],
     },
     {
@@ -145,8 +157,11 @@ export const VALUED: Seed = {
     {
       behaviour: "other objects are left to the serialiser",
       code: `${DATA}#throw new TypeError("Data that contains itself cannot be sent to Valued");`,
-      tests: [`${TESTS}#[valued 12] objects of no known class are their members; functions and cycles are refused`],
-      differs: "they are their members; functions and data that contains itself are refused",
+      tests: [
+        `${TESTS}#[valued 12] objects of no known class are their members; functions and cycles are refused`,
+        `${OF_DATA}#an object's own toJSON counts, after toValuedData and what is registered, and is converted`,
+      ],
+      differs: "functions and data that contains itself are refused",
     },
     {
       behaviour: "merging is deep; arrays and plain values are replaced",
@@ -164,7 +179,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "a scope begins with its defaults; `reset` goes back to them",
-      code: `${SCOPE}#this.#context.set(this.#defaults);`,
+      code: `${SCOPE}#this.#holder.data = this.#defaults;`,
       tests: [`${TESTS}#a created scope begins with its defaults, and reset goes back to them`],
     },
     {
@@ -224,6 +239,7 @@ export const VALUED: Seed = {
       tests: [
         `${CHAINS}#a scope that was bound goes along with asynchronous code: each event has its own user`,
         `${TESTS}#bind gives a scope of its own that begins with what is there; neither changes the other`,
+        `${SERVER}#what a function sets after an await is there for its caller: in with(), in a scope that is bound, in one of one's own`,
       ],
       differs: "`bind` is ours: it takes what the current scope holds along",
     },
@@ -341,22 +357,27 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "60 s for a request, the default of Net::HTTP",
-      code: `${CONNECTION}#const TIMEOUT_MS = 60_000;`,
+      code: `${OPTIONS}#timeoutMs: 60_000,`,
       tests: [`${REQUESTS}#an attempt ends after 60 s, or after timeoutMs`],
       differs: "for all of it, not 60 s each to open and to read; `timeoutMs` changes it",
     },
     {
       behaviour: "one attempt, and failures are not reported",
-      code: `${CONNECTION}#maxAttempts: options.maxAttempts ?? 1,`,
+      code: `${OPTIONS}#maxAttempts: 1,`,
       tests: [`${REQUESTS}#a failure is reported to onError with the event; it is tried again only when asked for`],
       differs: "`onError` and `maxAttempts` may be asked for",
     },
     {
       behaviour: "what waits at the end of the process is lost",
-      code: `${CLIENT}#async flush(): Promise<void> {`,
-      tests: [`${REQUESTS}#one event is one request, and close waits for all of them`],
+      code: `${CLIENT}#lost: (reason) => this.#giveUp("exit", reason),`,
+      tests: [
+        `${EXIT}#with nothing left to do the client closes: everything is sent, and the process is none of its business`,
+        `${EXIT}#what nothing can be sent of any more is reported, each event once; answers that come later change nothing`,
+        `${EXIT}#close has an end: events left by then are given up and reported, and no request follows`,
+        `${REQUESTS}#one event is one request, and close waits for all of them`,
+      ],
       differs:
-        "`flush` and `close` wait for it, and hold the process open; not called by themselves, as in the original",
+        "`flush` and `close` wait for it, and hold the process open; the client closes by itself when nothing is left to do or on a signal, and reports what cannot be sent any more",
     },
   ],
 };

@@ -140,17 +140,22 @@ export interface VendorHost extends Host {
   readonly onExit: (hook: ExitHook) => () => void;
 }
 
+/** What a vendor's own client wants of its host. */
+export interface VendorHostOptions {
+  /**
+   * Whether a connection serves one request after another. Default true; platforms that have only
+   * `fetch` decide by themselves.
+   */
+  readonly keepAlive?: boolean;
+}
+
 /**
  * A value that belongs to a chain of asynchronous calls; where the platform does not know chains,
  * to a synchronous task.
  */
 export interface Context<T> {
+  /** Undefined outside of `run`. */
   get(): T | undefined;
-  /**
-   * For the rest of the current chain. Without chains: until the task of `run` ends, and for good
-   * outside of one.
-   */
-  set(value: T): void;
   /**
    * For `task` and what it awaits. Without chains an asynchronous task is refused with a
    * `TypeError`.

@@ -1,8 +1,10 @@
 /** Node, and what has its modules: Bun, Deno. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import http from "node:http";
+import https from "node:https";
 import type { Transport } from "@waybill/core";
-import { createNodeTransport, nodeClock, nodeRandom } from "@waybill/node";
-import type { Context, Host, VendorHost } from "../options.ts";
+import { createNodeTransport, type NodeTransportOptions, nodeClock, nodeRandom } from "@waybill/node";
+import type { Context, Host, VendorHost, VendorHostOptions } from "../options.ts";
 import { nodeVendorHost } from "../vendor-kit/node-vendor-host.ts";
 
 /**
@@ -11,6 +13,9 @@ import { nodeVendorHost } from "../vendor-kit/node-vendor-host.ts";
  */
 const ANSWER_MAX_BYTES = 16_777_216;
 
+/** At once, to one host: the transport's own default. */
+const CONNECTIONS_MAX = 64;
+
 export function createHost(transport: Transport = createNodeTransport()): Host {
   return {
     runtime: { clock: nodeClock, random: nodeRandom, transport },
@@ -18,8 +23,16 @@ export function createHost(transport: Transport = createNodeTransport()): Host {
   };
 }
 
-export function createVendorHost(): VendorHost {
-  return nodeVendorHost(createHost(createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES })));
+export function createVendorHost({ keepAlive = true }: VendorHostOptions = {}): VendorHost {
+  const agents = keepAlive ? {} : { route: onceUsed() };
+  return nodeVendorHost(createHost(createNodeTransport({ ...agents, answerMaxBytes: ANSWER_MAX_BYTES })));
+}
+
+/** Connections that serve one request each. */
+function onceUsed(): NonNullable<NodeTransportOptions["route"]> {
+  const options = { maxSockets: CONNECTIONS_MAX };
+  const agents = { http: new http.Agent(options), https: new https.Agent(options) };
+  return ({ url }) => ({ agent: url.startsWith("https:") ? agents.https : agents.http });
 }
 
 /** A value per chain of asynchronous calls. */
@@ -27,7 +40,6 @@ export function createContext<T>(): Context<T> {
   const storage = new AsyncLocalStorage<T>();
   return {
     get: () => storage.getStore(),
-    set: (value) => storage.enterWith(value),
     run: (value, task, ...args) => storage.run(value, task, ...args),
   };
 }

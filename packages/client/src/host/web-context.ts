@@ -12,9 +12,6 @@ export function createContext<T>(): Context<T> {
   let current: T | undefined;
   return {
     get: () => current,
-    set(value) {
-      current = value;
-    },
     run(value, task, ...args) {
       // Before it begins, where that can be seen: nothing is half done then.
       if (isAsyncFunction(task)) throw asynchronous();

@@ -3,7 +3,7 @@
  * alive, or cannot be configured not to.
  */
 import type { Runtime, Transport } from "@waybill/core";
-import type { Host, VendorHost } from "../options.ts";
+import type { Host, VendorHost, VendorHostOptions } from "../options.ts";
 import { createFetchTransport } from "./fetch-transport.ts";
 
 export { createContext } from "./web-context.ts";
@@ -37,7 +37,7 @@ export function createHost(transport: Transport = createFetchTransport()): Host 
   return { runtime: { ...runtime, transport }, byteLength: (text) => encoder.encode(text).length };
 }
 
-export function createVendorHost(): VendorHost {
+export function createVendorHost(_options?: VendorHostOptions): VendorHost {
   return {
     ...createHost(createFetchTransport(ANSWER_MAX_BYTES)),
     platform: "Web/1",

@@ -1,10 +1,12 @@
-import { WaybillError } from "@waybill/core";
+import { type Clock, WaybillError } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
 import type { Context, VendorHost } from "../options.ts";
 import { held } from "../vendor-kit/deliverer.ts";
+import { lostMessage } from "../vendor-kit/exit-hook.ts";
 import { ConnectionOn } from "./connection.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainObject } from "./data.ts";
 import { type Executor, environmentOf, executorFor } from "./executor.ts";
+import { ofConnection, type ResolvedClientOptions, resolveClientOptions } from "./options.ts";
 import type {
   ConnectionSource,
   ValuedClientOptions,
@@ -20,19 +22,24 @@ export class ValuedClientOn {
   readonly connection: ValuedTransport;
   readonly #host: ValuedHost;
   readonly #isTest: boolean;
-  readonly #onError: ValuedClientOptions["onError"];
-  readonly #running = new Set<Promise<void>>();
+  readonly #options: ResolvedClientOptions;
+  /** Events that were neither taken nor given up, by what ends their attempts. */
+  readonly #pending = new Map<AbortController, PlainObject>();
+  /** Called when none is pending. */
+  readonly #waiting: (() => void)[] = [];
+  readonly #forgetExit: () => void;
   #executor: Executor;
   #failed: Error | undefined;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(host: ValuedHost, source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
     this.#host = host;
+    this.#options = resolveClientOptions(options);
     const environment = environmentOf(host.environment);
     this.#isTest = environment === "test";
     this.#executor = options.executor ?? executorFor(environment);
-    this.#onError = options.onError;
     this.connection = connectionOf(host, source, endpoint, options);
+    this.#forgetExit = this.#onExit();
   }
 
   /**
@@ -105,52 +112,105 @@ export class ValuedClientOn {
     if (failed !== undefined && this.#isTest) throw failed;
   }
 
-  /** Takes no more events and waits for the others. Idempotent. Not in the original. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.flush();
+  /**
+   * Takes no more events and waits for the others: for `timeoutMs` x (`maxAttempts` + 1), 120 s by
+   * default. Those left then are given up and reported to `onError`. Idempotent. **Errors**: as
+   * `flush`. Not in the original.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  async #settled(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+  async #close(): Promise<void> {
+    const giveUp = (): void => this.#giveUp("deadline", "the deadline of close");
+    const deadline = this.#host.runtime.clock.after(this.#closeMs, giveUp, true);
+    try {
+      await this.flush();
+    } finally {
+      deadline.cancel();
+      this.#forgetExit();
+    }
+  }
+
+  get #closeMs(): number {
+    return this.#options.timeoutMs * (this.#options.maxAttempts + 1);
+  }
+
+  #onExit(): () => void {
+    const { registerAtExit = true, exitSignals } = this.#options;
+    if (!registerAtExit) return () => undefined;
+    return this.#host.onExit({
+      close: () => this.close().catch(() => undefined),
+      deadlineMs: this.#closeMs,
+      lost: (reason) => this.#giveUp("exit", reason),
+      signals: exitSignals,
+    });
+  }
+
+  /** Everything that is pending; answers that come later change nothing. */
+  #giveUp(reason: "deadline" | "exit", why: string): void {
+    const left = [...this.#pending];
+    this.#pending.clear();
+    for (const [attempts, event] of left) {
+      attempts.abort();
+      this.#failedWith(new WaybillError("WAYBILL_TRANSPORT", lostMessage(1, why), { reason }), event);
+    }
+    this.#end();
+  }
+
+  #settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#end();
+    });
+  }
+
+  /** An event is pending no more. */
+  #end(attempts?: AbortController): void {
+    if (attempts !== undefined) this.#pending.delete(attempts);
+    if (this.#pending.size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #post(data: PlainObject): void {
     const event = data["occured_at"] == null ? { ...data, occured_at: this.#now() } : data;
     validate(event);
-    if (this.#closed)
+    if (this.#closing !== undefined)
       return this.#failedWith(new WaybillError("WAYBILL_CLOSED", "The Valued client was closed"), event);
-    let settle = (): void => undefined;
-    const tracked = new Promise<void>((resolve) => {
-      settle = resolve;
-    });
-    this.#running.add(tracked);
-    const done = (): void => {
-      this.#running.delete(tracked);
-      settle();
-    };
+    const attempts = new AbortController();
+    this.#pending.set(attempts, event);
     try {
-      this.#executor.post(() => this.#call(event).finally(done));
+      this.#executor.post(() => this.#call(event, attempts));
     } catch (error) {
       // An executor that takes no task: its error is the caller's, and nobody waits for the event.
-      done();
+      this.#end(attempts);
       throw error;
     }
   }
 
-  async #call(event: PlainObject): Promise<void> {
+  async #call(event: PlainObject, attempts: AbortController): Promise<void> {
+    // Given up before its turn came.
+    if (!this.#pending.has(attempts)) return;
     try {
-      const { connection } = this;
-      await (typeof connection === "function" ? connection(event) : connection.call(event));
+      await this.#deliver(event, attempts.signal);
     } catch (error) {
-      this.#failedWith(error instanceof Error ? error : new Error(String(error)), event);
+      if (this.#pending.has(attempts))
+        this.#failedWith(error instanceof Error ? error : new Error(String(error)), event);
     }
+    this.#end(attempts);
+  }
+
+  #deliver(event: PlainObject, signal: AbortSignal): Promise<unknown> {
+    const { connection } = this;
+    if (connection instanceof ConnectionOn) return connection.call(event, signal);
+    const answer = typeof connection === "function" ? connection(event) : connection.call(event);
+    return within(this.#options.timeoutMs, this.#host.runtime.clock, answer);
   }
 
   #failedWith(error: Error, event: PlainObject): void {
     this.#failed ??= error;
     try {
-      this.#onError?.(error, event);
+      this.#options.onError?.(error, event);
     } catch {
       // Documented at the option: what it throws is ignored.
     }
@@ -167,9 +227,27 @@ function connectionOf(
   endpoint: string | URL | undefined,
   options: ValuedClientOptions,
 ): ValuedTransport {
-  if (typeof source === "string") return new ConnectionOn(host, source, endpoint, options);
+  if (typeof source === "string") return new ConnectionOn(host, source, endpoint, ofConnection(options));
   if (typeof source === "function" || typeof source?.call === "function") return source;
   throw new TypeError("Valued: a token, a function or an object with call() is expected");
+}
+
+/** Ends with what the application's own transport gives back, which may never end. */
+function within(timeoutMs: number, clock: Clock, answer: unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(timeoutMs, () => {
+      const details = { reason: "timeout", retryable: true };
+      reject(new WaybillError("WAYBILL_TRANSPORT", `The transport did not end within ${timeoutMs} ms`, details));
+    });
+    const end = (settle: () => void): void => {
+      timer.cancel();
+      settle();
+    };
+    Promise.resolve(answer).then(
+      () => end(() => resolve(undefined)),
+      (error: unknown) => end(() => reject(error)),
+    );
+  });
 }
 
 /** The original's checks, first failure wins. */

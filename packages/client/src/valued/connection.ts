@@ -4,13 +4,13 @@ import type { VendorHost } from "../options.ts";
 import { Deliverer, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import type { PlainObject } from "./data.ts";
+import { checkAddress, resolveConnectionOptions } from "./options.ts";
 import type { ConnectionOptions } from "./types.ts";
 
 /** Protocol section 7, proposed. */
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAX_MS = 60_000;
 const BACKOFF_SPREAD = 0.25;
-const TIMEOUT_MS = 60_000;
 
 /** On any host; `Connection` of the entry point brings the host along. */
 export class ConnectionOn {
@@ -27,17 +27,17 @@ export class ConnectionOn {
     options: ConnectionOptions = {},
   ) {
     this.endpoint = String(endpoint);
-    if (!URL.canParse(this.endpoint))
-      throw new WaybillError("WAYBILL_OPTIONS", `Valued: endpoint "${this.endpoint}" is not a URL`);
+    checkAddress(token, this.endpoint);
+    const { maxAttempts, timeoutMs, transport } = resolveConnectionOptions(options);
     this.#token = token;
     this.#protocol = valuedProtocol({ endpoint: this.endpoint, token, platform: host.platform, version: VERSION });
     this.#deliverer = new Deliverer({
       host,
       protocol: this.#protocol,
-      timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-      maxAttempts: options.maxAttempts ?? 1,
+      timeoutMs,
+      maxAttempts,
       backoff: spreadBackoff(BACKOFF_BASE_MS, BACKOFF_MAX_MS, BACKOFF_SPREAD),
-      transport: options.transport,
+      transport,
     });
   }
 
@@ -56,9 +56,10 @@ export class ConnectionOn {
     return this.#last;
   }
 
-  /** **Errors**: rejects when the event was not taken. */
-  async call(event: PlainObject): Promise<void> {
-    const { outcomes, last } = await this.#deliverer.sendOne(JSON.stringify(event), { key: "" });
+  /** `signal` ends its attempts. **Errors**: rejects when the event was not taken. */
+  async call(event: PlainObject, signal?: AbortSignal): Promise<void> {
+    const interrupt = signal === undefined ? {} : { soon: signal, now: signal };
+    const { outcomes, last } = await this.#deliverer.sendOne(JSON.stringify(event), { key: "", ...interrupt });
     this.#last = last?.response;
     const outcome = outcomes[0];
     if (outcome !== undefined && outcome.status !== "delivered")

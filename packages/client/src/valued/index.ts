@@ -3,13 +3,16 @@
  * read November 2026.
  */
 import { createContext, createVendorHost } from "#host";
+import type { VendorHost } from "../options.ts";
 import { ValuedClientOn } from "./client.ts";
 import { ConnectionOn } from "./connection.ts";
 import { createGlobal, type GlobalValued as Global } from "./global.ts";
+import { ofConnection } from "./options.ts";
 import { Scope } from "./scope.ts";
 import type { ConnectionOptions, ConnectionSource, ValuedClientOptions, ValuedHost } from "./types.ts";
 
 export type { CanonicalEvent, EventMap, ValuedEvent } from "@waybill/vendors";
+export type { ExitSignal } from "../vendor-kit/exit-hook.ts";
 export type { PlainData, PlainObject, ValuedData } from "./data.ts";
 export { Data } from "./data.ts";
 export type { ValuedOptions } from "./destination.ts";
@@ -26,6 +29,12 @@ export type {
 export { Scope };
 
 /**
+ * As the original, a connection of its own for each event: on one that is used again the event is
+ * lost when the server closes it meanwhile, and without ids on the wire it cannot be sent again.
+ */
+const createHost = (): VendorHost => createVendorHost({ keepAlive: false });
+
+/**
  * Posts one event per request. Its text shows the endpoint, never the token. Serves as a transport,
  * or for the headers of another one.
  *
@@ -35,10 +44,11 @@ export { Scope };
 export class Connection extends ConnectionOn {
   /**
    * `endpoint`: used exactly as it is. Default `https://ingest.valued.app/events`. **Errors**:
-   * `WAYBILL_OPTIONS` when it is not a URL.
+   * `WAYBILL_OPTIONS` when it is not an http or https URL, the token is empty, or an option is
+   * unknown or wrong.
    */
   constructor(token: string, endpoint?: string | URL, options?: ConnectionOptions) {
-    super(createVendorHost(), token, endpoint, options);
+    super(createHost(), token, endpoint, options);
   }
 }
 
@@ -49,9 +59,11 @@ export class Connection extends ConnectionOn {
  * await valued.close();
  */
 export class ValuedClient extends ValuedClientOn {
-  constructor(source: ConnectionSource, endpoint?: string | URL, options?: ValuedClientOptions) {
-    const host: ValuedHost = { ...createVendorHost(), createContext };
-    super(host, typeof source === "string" ? new Connection(source, endpoint, options) : source, endpoint, options);
+  /** **Errors**: as {@link Connection}; `TypeError` when `source` is nothing that takes events. */
+  constructor(source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
+    const host: ValuedHost = { ...createHost(), createContext };
+    const connection = typeof source === "string" ? new Connection(source, endpoint, ofConnection(options)) : source;
+    super(host, connection, endpoint, options);
   }
 
   /** A scope of this client that begins with `defaults`: `new Scope(client, defaults)`. */

@@ -1,3 +1,4 @@
+import { own } from "@waybill/core";
 import type { Context } from "../options.ts";
 import type { ValuedClientOn } from "./client.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject, pathOf } from "./data.ts";
@@ -5,8 +6,16 @@ import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject
 type Key = string | readonly string[];
 
 /**
- * Data that goes with every event. Within `with` it belongs to one chain of asynchronous calls: no
- * other sees it. Outside it belongs to the scope, so make one for each user or request; the scope
+ * A place that what is set changes: one that a function sets after an `await` is there for its
+ * caller too.
+ */
+interface Holder {
+  data: PlainObject;
+}
+
+/**
+ * Data that goes with every event. Within `with` it belongs to the task and what it awaits: nobody
+ * else sees it. Outside it belongs to the scope, so make one for each user or request; the scope
  * of `Valued`, which all callers share, takes data within `with` only.
  *
  * Browsers and workers do not know such chains: there `with` takes synchronous functions only. For
@@ -22,7 +31,10 @@ type Key = string | readonly string[];
  */
 export class Scope {
   readonly #client: ValuedClientOn;
-  readonly #context: Context<PlainObject>;
+  /** Within `with`. */
+  readonly #context: Context<Holder>;
+  /** Outside of it. */
+  readonly #outside: Holder;
   #isShared = false;
   readonly #defaults: PlainObject;
 
@@ -34,6 +46,7 @@ export class Scope {
     this.#client = client;
     this.#context = client.createContext();
     this.#defaults = objectOf(defaults);
+    this.#outside = { data: this.#defaults };
   }
 
   /** For `Valued`: one that all callers share. @internal */
@@ -44,20 +57,20 @@ export class Scope {
   }
 
   get data(): PlainObject {
-    return this.#context.get() ?? this.#defaults;
+    return this.#holder.data;
   }
 
   /** The value at a key: `get("user.id")`, `get(["user", "id"])`. */
   get(key: Key): PlainData | undefined {
     return pathOf(key).reduce<PlainData | undefined>(
-      (at, part) => (isPlainObject(at) ? at[part] : undefined),
+      (at, part) => (isPlainObject(at) ? own(at, part) : undefined),
       this.data,
     );
   }
 
   /**
-   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that
-   * are there.
+   * Merges a value in at a key, until the `with` around ends. An object keeps the other members
+   * that are there.
    * **Errors**: throws a `TypeError` for data that cannot be sent, and for the scope of `Valued`
    * outside of `with`.
    */
@@ -101,7 +114,7 @@ export class Scope {
   with<R>(task: (scope: this) => R): R;
   with<R>(first: object, second?: (scope: this) => R): R {
     const [data, task] = second === undefined ? [{}, first as typeof second & {}] : [first, second];
-    return this.#context.run(Data.merge(this.data, objectOf(data)), task, this);
+    return this.#context.run({ data: Data.merge(this.data, objectOf(data)) }, task, this);
   }
 
   /**
@@ -112,7 +125,7 @@ export class Scope {
     return new Scope(this.#client, Data.merge(this.data, objectOf(data)));
   }
 
-  /** Merges data in for the rest of the chain. **Errors**: as `set`. */
+  /** Merges data in, as `set` does. **Errors**: as `set`. */
   assign(data: object): this {
     this.#merge(objectOf(data));
     return this;
@@ -121,7 +134,7 @@ export class Scope {
   /** Back to the defaults. */
   reset(): void {
     // Where it takes none, there is none.
-    if (!this.#takesNone()) this.#context.set(this.#defaults);
+    if (!this.#takesNone()) this.#holder.data = this.#defaults;
   }
 
   action(key: string, data: object = {}): void {
@@ -158,12 +171,16 @@ export class Scope {
     return this.data;
   }
 
+  get #holder(): Holder {
+    return this.#context.get() ?? this.#outside;
+  }
+
   #merge(data: PlainObject): void {
     if (this.#takesNone())
       throw new TypeError(
         "data of the scope that all callers share is set within with() only, or it would go with the events of others; bind() gives a scope of your own",
       );
-    this.#context.set(Data.merge(this.data, data));
+    this.#holder.data = Data.merge(this.data, data);
   }
 
   /**

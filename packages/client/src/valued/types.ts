@@ -1,6 +1,7 @@
 /** What callers of Valued's client give: options, transports, a project's configuration. */
 import type { Transport } from "@waybill/core";
 import type { CreateContext, VendorHost } from "../options.ts";
+import type { ExitSignal } from "../vendor-kit/exit-hook.ts";
 import type { PlainObject } from "./data.ts";
 import type { Executor } from "./executor.ts";
 
@@ -16,7 +17,7 @@ export interface ConnectionOptions {
    * was lost may be counted twice.
    */
   readonly maxAttempts?: number;
-  /** For one attempt. Default 60 s. */
+  /** For one attempt; for one event where a client has a transport of your own. Default 60 s. */
   readonly timeoutMs?: number;
   /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
@@ -33,6 +34,17 @@ export interface ValuedClientOptions extends ConnectionOptions {
    * is ignored.
    */
   readonly onError?: (error: Error, event: PlainObject) => void;
+  /**
+   * Closes by itself when the process ends, as far as Node lets it; what cannot be sent any more is
+   * reported to `onError`. Default true. Browsers and workers do not announce the end: off there.
+   * Not in the original.
+   */
+  readonly registerAtExit?: boolean;
+  /**
+   * Signals on which it closes, whoever else listens to them. `[]` for none. Default: SIGINT and
+   * SIGTERM, while nobody else listens.
+   */
+  readonly exitSignals?: readonly ExitSignal[];
 }
 
 /** Goals and signals of a project. */

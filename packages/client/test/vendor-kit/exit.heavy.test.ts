@@ -206,6 +206,35 @@ test("GetFluxly: the normal end and SIGTERM send everything, process.exit() says
   expect(emulator.events).toHaveLength(2);
 });
 
+test("Valued: the normal end and SIGTERM send everything, process.exit() reports each event that is left", async () => {
+  const emulator = new emulators.ValuedEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
+  onTestFinished(() => server.close());
+  const program = (then: string): string => `
+    import { ValuedClient } from "waybill/valued";
+    const alive = () => setInterval(() => {}, 1000);
+    const onError = ({ code, reason, message }, { key }) => console.log(key, code, reason, message);
+    const valued = new ValuedClient("token", ${JSON.stringify(`${server.url}/events`)}, { onError });
+    for (let index = 0; index < 30; index++) valued.action("a" + index, { "user.id": 1 });
+    ${then}`;
+  expect(await run({ code: program("") })).toEqual({ code: 0, signal: null, output: "" });
+  expect(emulator.events).toHaveLength(30);
+  expect(await run({ code: program(READY), signal: "SIGTERM" })).toEqual({
+    code: null,
+    signal: "SIGTERM",
+    output: "ready\n",
+  });
+  expect(emulator.events).toHaveLength(60);
+  const { code, output } = await run({ code: program("process.exit(3);") });
+  const lines = Array.from(
+    { length: 30 },
+    (_, index) =>
+      `a${index} WAYBILL_TRANSPORT exit 1 event was not sent or not answered: the process ended with exit code 3\n`,
+  );
+  expect([code, output]).toEqual([3, lines.join("")]);
+  expect(emulator.events).toHaveLength(60);
+});
+
 test.each([
   ["process.exit(3);", undefined],
   ["setInterval(() => {}, 1000);", "SIGTERM"],

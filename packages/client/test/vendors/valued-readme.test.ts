@@ -62,7 +62,7 @@ test("what the original's README makes, the entry point has: client, scope, conn
   ]);
   expect(client.createScope({ "user.id": 5 }).userId).toBe(5);
   expect(new ValuedClient("token").connection).toBeInstanceOf(Connection);
-  expect(() => new Connection("token", "nowhere")).toThrow("is not a URL");
+  expect(() => new Connection("token", "nowhere")).toThrow("is not an http or https URL");
   expect(ValuedOfEntry.connect("token", "http://127.0.0.1:9/events")).toBeInstanceOf(ValuedClient);
   expect(ValuedOfEntry.connect(client)).toBe(client);
   ValuedOfEntry.with({ "user.id": 7 }, () => ValuedOfEntry.action("global"));

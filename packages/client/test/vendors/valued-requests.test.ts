@@ -3,6 +3,8 @@
  * failures.
  */
 import { expect, test } from "vitest";
+import { ValuedClient } from "waybill/valued";
+import { ConnectionOn } from "../../src/valued/connection.ts";
 import type { PlainObject } from "../../src/valued/data.ts";
 import { type Executor, immediate } from "../../src/valued/executor.ts";
 import { ENDPOINT, setUp } from "../lib/valued-world.ts";
@@ -50,6 +52,33 @@ test("an executor that takes no task throws at the caller, and close does not wa
   });
   expect(() => client.action("a", { "user.id": 1 })).toThrow("full");
   await client.close();
+});
+
+test("wrong and unknown options are refused, each named; so are a token that is empty and an endpoint that is not for HTTP", () => {
+  const { connect, host } = setUp();
+  const wrong = { maxAttempt: 3, retries: 3, maxAttempts: 0, timeoutMs: "1", executor: true, onError: 5 };
+  for (const source of ["token", () => undefined])
+    expect(() => connect(source, ENDPOINT, wrong as never)).toThrow(
+      expect.objectContaining({
+        code: "WAYBILL_OPTIONS",
+        message: [
+          'ValuedClient: unknown option "maxAttempt"; did you mean "maxAttempts"?',
+          'unknown option "retries"',
+          'option "maxAttempts" is 0; it must be a whole number from 1 to 100',
+          'option "timeoutMs" is "1"; it must be a whole number from 1 to 3600000',
+          'option "executor" is true; it must be an object',
+          'option "onError" is 5; it must be a function',
+        ].join("; "),
+      }),
+    );
+  expect(() => connect("", ENDPOINT)).toThrow("Valued: token is required");
+  expect(() => connect("token", "ftp://x")).toThrow('Valued: endpoint "ftp://x" is not an http or https URL');
+  // What concerns a client only is nothing that a connection would know.
+  expect(() => new ConnectionOn(host, "token", ENDPOINT, { onError: 5 } as never)).toThrow(
+    'Connection: unknown option "onError"',
+  );
+  expect(() => new ConnectionOn(host, undefined as never)).toThrow("Valued: token is required");
+  expect(() => new ValuedClient("token", ENDPOINT, { maxAttempts: 0 })).toThrow('ValuedClient: option "maxAttempts"');
 });
 
 test("an attempt ends after 60 s, or after timeoutMs", async () => {

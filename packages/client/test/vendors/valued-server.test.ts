@@ -7,7 +7,9 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import type { ValuedClientOn } from "../../src/valued/client.ts";
+import type { PlainObject } from "../../src/valued/data.ts";
 import { createGlobal, type GlobalValued } from "../../src/valued/global.ts";
+import { Scope } from "../../src/valued/scope.ts";
 import { setUp } from "../lib/valued-world.ts";
 
 type Handler = (user: number, Valued: GlobalValued<ValuedClientOn>) => Promise<unknown>;
@@ -64,6 +66,36 @@ test("two overlapping asynchronous scopes keep their users apart, and a later re
   expect(Valued.userId).toBeUndefined();
   const users = world.events.map(({ key, user }) => [key, user]);
   expect(Object.fromEntries(users)).toEqual({ "of 1": { id: 1 }, "of 2": { id: 2 } });
+});
+
+test("what a function sets after an await is there for its caller: in with(), in a scope that is bound, in one of one's own", async () => {
+  const load = async (scope: Scope, id: number): Promise<void> => {
+    await Promise.resolve();
+    scope.set("user.id", id);
+  };
+  const { get, events } = await serve(async (user, Valued) => {
+    const bound = Valued.bind({ "customer.id": user });
+    await load(bound, user);
+    bound.action("bound");
+    const own = new Scope(Valued.client);
+    await load(own, user);
+    own.action("own");
+    await Valued.with(async (within) => {
+      await load(within, user);
+      Valued.action("within");
+    });
+    own.reset();
+    return [bound.userId, own.userId ?? null, Valued.userId ?? null];
+  });
+  // One after another, then all at once.
+  expect([await get(1), await get(2)]).toEqual([
+    [1, null, null],
+    [2, null, null],
+  ]);
+  await Promise.all([get(3), get(4)]);
+  const users = (key: string): readonly unknown[] =>
+    events.filter((event) => event["key"] === key).map(({ user }) => (user as PlainObject)["id"]);
+  for (const key of ["bound", "own", "within"]) expect(users(key), key).toEqual([1, 2, 3, 4]);
 });
 
 test("requests on one connection see nothing of each other within with()", async () => {

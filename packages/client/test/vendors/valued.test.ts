@@ -95,7 +95,7 @@ test("[valued 7] connects by token, by token and endpoint, by any callable", asy
   byObject.action("c", { "user.id": 1 });
   expect(calls).toMatchObject([{ key: "c" }]);
   expect(() => connect(5 as never)).toThrow("a token, a function or an object with call() is expected");
-  expect(() => connect("token", "nowhere")).toThrow("is not a URL");
+  expect(() => connect("token", "nowhere")).toThrow("is not an http or https URL");
 });
 
 test("[valued 8] the default endpoint is Valued's", () => {
