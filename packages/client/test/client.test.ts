@@ -176,6 +176,27 @@ test("a full queue drops the newest, or the oldest, or throws, as configured; ne
   for (const { client } of [newest, oldest, throwing]) expect(client.accounts()["a"]?.balanced).toBe(true);
 });
 
+test("with overflow throw an event that one destination has no room for is taken by none", async () => {
+  const { client, clock, emulators, drops } = setUp({ destinations: both, queueMaxEvents: 2, overflow: "throw" });
+  emulators.a.fail({ kind: "hang", times: 1 });
+  client.track(event(0));
+  client.track(event(1));
+  await clock.advance(1_000);
+  const full = expect.objectContaining({ code: "WAYBILL_QUEUE_FULL", message: expect.stringContaining("queue of a is") });
+  expect(() => client.track(event(2))).toThrow(full);
+  expect(drops).toMatchObject([
+    { reason: "queue_full", destination: "a" },
+    { reason: "queue_full", destination: "b" },
+  ]);
+  await clock.advance(60_000);
+  client.track(event(2));
+  await clock.advance(60_000);
+  for (const { events } of [emulators.a, emulators.b])
+    expect(events.map(({ event: { properties } }) => properties)).toEqual([0, 1, 2].map((index) => ({ index })));
+  const account = { accepted: 4, delivered: 3, dropped: { queue_full: 1 }, pending: 0, balanced: true };
+  expect(client.accounts()).toMatchObject({ a: account, b: account });
+});
+
 test("delivers through 503, 429, resets and silence, in order, each once", async () => {
   const { client, clock, emulators } = setUp({ flushAt: 5, timeoutMs: 1_000 });
   for (const kind of ["status", "reset", "resetAfter", "hang"] as const) {

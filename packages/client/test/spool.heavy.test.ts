@@ -257,6 +257,31 @@ test("a disk that becomes full or fails is reported once; events go on in memory
   expect(drops).toHaveLength(7);
 });
 
+test("an event that the spool took reaches each destination with room in memory, also with overflow throw", async () => {
+  const disk = new SimDisk();
+  const taken: Record<string, number> = { "a.test": 0, "b.test": 0 };
+  const transport: Transport = async ({ url, body }) => {
+    const { host } = new URL(url);
+    if (host === "a.test") return { status: 503, headers: {}, body: "" };
+    taken[host] = (taken[host] ?? 0) + (JSON.parse(body.join("")) as { batch: unknown[] }).batch.length;
+    return { status: 200, headers: {}, body: "{}" };
+  };
+  const destinations = ["a", "b"].map((name) => segment({ name, url: `http://${name}.test`, writeKey: "k" }));
+  const options: Partial<ClientOptions> = { destinations, transport, queueMaxEvents: 2, overflow: "throw" };
+  const { clock, client, drops } = setUp({ disk, options });
+  await pass(clock, 1_000);
+  disk.capacityBytes = 0;
+  for (let number = 0; number < 4; number++) {
+    track(client, 1, number);
+    await pass(clock, 2_000);
+  }
+  expect(taken["b.test"]).toBe(4);
+  expect(drops).toMatchObject([
+    { reason: "queue_full", destination: "a" },
+    { reason: "queue_full", destination: "a" },
+  ]);
+});
+
 test("a disk that does not answer holds no event back for long, and not the close", async () => {
   for (const operation of ["makeDirectory", "open"] as const) {
     const { disk, recover } = hanging(new SimDisk(), operation);
