@@ -58,8 +58,8 @@ export interface Client<Events extends object = AnyEvents> {
    */
   flush(options?: { readonly deadlineMs?: number }): Promise<Summary>;
   /**
-   * Delivers what is there within `deadlineMs` (default 10 s), then refuses more. Idempotent. Never
-   * rejects.
+   * Delivers what is there within `deadlineMs` (default 10 s), then refuses more. A halted
+   * destination is tried once more. Idempotent. Never rejects.
    */
   close(options?: { readonly deadlineMs?: number }): Promise<Summary>;
   /**
