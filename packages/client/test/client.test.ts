@@ -308,7 +308,9 @@ test("wrong options are refused with everything that is wrong and the nearest na
     'unknown option "flushat"; did you mean "flushAt"?',
   );
   expect(() => createClient({} as never)).toThrow("give either destinations or relay");
-  expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow('url "x" is not an http or https URL');
+  expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow(
+    'relay: option "url" is "x"; it must be an http or https URL',
+  );
   expect(() => createClient({ destinations: [both[0] as never, both[0] as never] })).toThrow("same name");
   expect(() => segment({ writeKey: "" })).toThrow('option "writeKey" is ""; it must be a string that is not empty');
 });

@@ -293,8 +293,15 @@ test("Trophy gets the events of one user one after another, those of several use
 test("wrong options of a destination are refused with the nearest name", () => {
   expect(() => letter({ apiKey: "" })).toThrow('letter: option "apiKey" is ""; it must be a string that is not empty');
   expect(() => getfluxly({ tokn: "x" } as never)).toThrow('did you mean "token"');
-  expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("is not an http or https URL");
+  expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("must be an http or https URL");
   expect(() => valued({ token: "t", events: [] as never })).toThrow("events");
+  for (const make of [
+    () => letter({ apiKey: "secret\n" }),
+    () => getfluxly({ token: "secret\n" }),
+    () => trophy({ apiKey: "secret\n" }),
+    () => trophy({ apiKey: "k", tenantId: "secret\n" }),
+  ])
+    expect(make).toThrow(/^\w+: option "(?:apiKey|token|tenantId)" has a character that HTTP does not allow/);
 });
 
 test("a defect of one destination is reported, keeps its events and ends nothing; the other destination and close go on", async () => {

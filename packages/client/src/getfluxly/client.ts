@@ -1,6 +1,7 @@
-import { createUuidV7, type OptionSpec, type Protocol, resolveOptions } from "@waybill/core";
+import { createUuidV7, isHeaderValue, isHttpUrl, type OptionSpec, type Protocol, resolveOptions } from "@waybill/core";
 import { aliasMetadata, compact, type GetFluxlyEvent, getfluxlyProtocol, stableUuid } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
+import { NOT_IN_A_HEADER } from "../vendor-kit/check-key.ts";
 import { Deliverer, held, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { assertExitSignals, lostMessage } from "../vendor-kit/exit-hook.ts";
 import { Outbox } from "../vendor-kit/outbox.ts";
@@ -74,8 +75,11 @@ export class GetFluxlyClientOn {
     this.#options = resolveOptions<Resolved>("GetFluxlyClient", options, SPECS, DEFAULTS);
     const { token, apiHost, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (token === "") throw new GetFluxlyError("token is required", { code: "validation_error" });
-    if (apiHost !== undefined && !URL.canParse(apiHost))
-      throw new GetFluxlyError(`apiHost "${apiHost}" is not a URL`, { code: "validation_error" });
+    if (!isHeaderValue(token)) throw new GetFluxlyError(`token ${NOT_IN_A_HEADER}`, { code: "validation_error" });
+    if (apiHost !== undefined && !isHttpUrl(apiHost))
+      throw new GetFluxlyError(`apiHost "${String(apiHost)}" is not an http or https URL`, {
+        code: "validation_error",
+      });
     if (host.isBrowser && !token.startsWith("gflux_pub_"))
       throw new GetFluxlyError("a server key must not be used in a browser", { code: "server_key_in_browser" });
     assertExitSignals("GetFluxlyClient", options.exitSignals);
