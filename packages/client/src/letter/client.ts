@@ -4,6 +4,7 @@ import {
   createUuidV7,
   doubled,
   type HttpResponse,
+  messageOf,
   type OptionSpec,
   outcomesOf,
   type Protocol,
@@ -243,7 +244,7 @@ function write(item: LetterItem, withType: boolean): string | LetterError {
   try {
     return writeLetter(item, withType);
   } catch (error) {
-    return new LetterError(`${item.type}: cannot be written as JSON`, { cause: error, events: 1 });
+    return new LetterError(`${item.type}: cannot be written as JSON: ${messageOf(error)}`, { cause: error, events: 1 });
   }
 }
 

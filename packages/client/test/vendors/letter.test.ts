@@ -311,7 +311,7 @@ test("what an immediate call is refused for, it rejects with, and never throws",
     [() => letter.trackImmediate({ userId: "u" } as never), "track: event is required"],
     [
       () => letter.trackImmediate({ userId: "u", event: "A", properties: { big: 1n } }),
-      "track: cannot be written as JSON",
+      "track: cannot be written as JSON: Do not know how to serialize a BigInt",
     ],
   ] as const) {
     const answer = call();
