@@ -182,7 +182,10 @@ test("with overflow throw an event that one destination has no room for is taken
   client.track(event(0));
   client.track(event(1));
   await clock.advance(1_000);
-  const full = expect.objectContaining({ code: "WAYBILL_QUEUE_FULL", message: expect.stringContaining("queue of a is") });
+  const full = expect.objectContaining({
+    code: "WAYBILL_QUEUE_FULL",
+    message: expect.stringContaining("queue of a is"),
+  });
   expect(() => client.track(event(2))).toThrow(full);
   expect(drops).toMatchObject([
     { reason: "queue_full", destination: "a" },
@@ -313,6 +316,34 @@ test("wrong options are refused with everything that is wrong and the nearest na
   );
   expect(() => createClient({ destinations: [both[0] as never, both[0] as never] })).toThrow("same name");
   expect(() => segment({ writeKey: "" })).toThrow('option "writeKey" is ""; it must be a string that is not empty');
+});
+
+test("whatever createClient is given, it throws WAYBILL_OPTIONS, with every fault", () => {
+  const relay = { url: "http://relay.test", writeKey: "k" };
+  const cyclic: Record<string, unknown> = {};
+  cyclic["self"] = cyclic;
+  const wrong: readonly (readonly [given: unknown, message: string])[] = [
+    [undefined, "createClient: the options are undefined; they must be an object"],
+    [null, "createClient: the options are null; they must be an object"],
+    [[], "createClient: the options are an array; they must be an object"],
+    [{ destinations: [{}] }, "createClient: each of destinations must be made by segment() or another vendor"],
+    [{ destinations: [both[0], null] }, "createClient: each of destinations must be made by segment()"],
+    [{ destinations: {} }, 'createClient: option "destinations" is an object; it must be an array'],
+    [{ relay: "http://relay.test" }, 'createClient: option "relay" is "http://relay.test"; it must be an object'],
+    [{ destinations: null }, 'createClient: option "destinations" is null; it must be an array'],
+    [{ relay, context: { at: 1n } }, "createClient: context: "],
+    [{ relay, context: cyclic }, "createClient: context: "],
+    [{ relay, spool: { directory: "/spool" } }, "createClient: spool must be made by spool() of waybill/spool"],
+    [
+      { flushAt: 0, relay: { url: "nope", writeKey: "" }, spool: {} },
+      'createClient: option "flushAt" is 0; it must be a whole number from 1 to 100000; relay: option "url" is "nope"; it must be an http or https URL; option "writeKey" is ""; it must be a string that is not empty; spool must be made by spool() of waybill/spool',
+    ],
+  ];
+  for (const [given, message] of wrong)
+    expect(() => createClient(given as never), message).toThrow(
+      expect.objectContaining({ code: "WAYBILL_OPTIONS", message: expect.stringContaining(message) }),
+    );
+  expect(() => createClient({ relay: "http://relay.test" } as never)).toThrow(/must be an object$/);
 });
 
 /** Runs a program against the built package; resolves to its output once it has ended. */
