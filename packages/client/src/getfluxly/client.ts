@@ -66,6 +66,7 @@ export class GetFluxlyClientOn {
   readonly #options: Resolved;
   readonly #outbox: Outbox;
   readonly #makeId: () => string;
+  readonly #maxEventBytes: number;
   readonly #forgetExit: () => void;
   #closing: Promise<FlushResult> | undefined;
   #exiting: Promise<unknown> | undefined;
@@ -86,6 +87,7 @@ export class GetFluxlyClientOn {
     const makeUuid = createUuidV7(host.runtime.clock, host.runtime.random);
     this.#makeId = () => stableUuid(makeUuid());
     const protocol = this.#protocol();
+    this.#maxEventBytes = protocol.maxEventBytes;
     this.#outbox = new Outbox({
       host,
       deliverer: this.#deliverer(protocol),
@@ -101,7 +103,8 @@ export class GetFluxlyClientOn {
 
   /**
    * Something happened. **Errors**: throws `GetFluxlyError`: `validation_error` without an id,
-   * `queue_overflow` when the queue is full (the event is not stored), `client_closed`.
+   * `payload_too_large` above 32 KiB, `queue_overflow` when the queue is full (the event is not
+   * stored), `client_closed`.
    */
   track({ event, properties, timestamp, context, ...ids }: GetFluxlyTrack): void {
     if (typeof event !== "string" || event === "")
@@ -228,6 +231,12 @@ export class GetFluxlyClientOn {
       throw new GetFluxlyError(`${call}: anonymousId, externalId or userId is required`, { code: "validation_error" });
     const { event: name, ...fields } = event;
     const text = this.#write(call, { event: name, ...present, ...fields, message_id: this.#makeId() });
+    // Beside others the vendor would refuse the whole batch for it.
+    const bytes = this.#host.byteLength(text);
+    if (bytes > this.#maxEventBytes)
+      throw new GetFluxlyError(`${call}: event of ${bytes} bytes; the vendor takes at most ${this.#maxEventBytes}`, {
+        code: "payload_too_large",
+      });
     if (!this.#outbox.push(text))
       throw new GetFluxlyError(`the queue holds its limit of ${this.#options.maxQueueSize} events`, {
         code: "queue_overflow",
