@@ -94,7 +94,7 @@ export const LETTER: readonly Mutant[] = [
   {
     name: "a BigInt rejects with LetterError",
     file: CLIENT,
-    find: "return new LetterError(`${item.type}: cannot be written as JSON`, { cause: error, events: 1 });",
+    find: "return new LetterError(`${item.type}: cannot be written as JSON: ${messageOf(error)}`, { cause: error, events: 1 });",
     replace: "throw error;",
     tests: TESTS,
   },

@@ -25,7 +25,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "A host that is not a URL is refused (Node).",
-      code: `${CLIENT}#apiHost !== undefined && !URL.canParse(apiHost)`,
+      code: `${CLIENT}#apiHost !== undefined && !isHttpUrl(apiHost)`,
       tests: [`${T}#calls without ids, names or a token are refused`],
     },
     {
@@ -262,7 +262,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "No answer, or none in time, is `transport_error`, retryable.",
-      code: `${ANSWERS}#code: retryable ? "transport_error" : "payload_too_large"`,
+      code: `${ANSWERS}#if (status === "retryable") return "transport_error"`,
       tests: [
         `${T}#three requests a batch by default, maxRetries + 1 when given`,
         `${T}#a request has 5 s by default, timeoutMs when given, and with 0 as long as it takes`,

@@ -144,7 +144,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`NewHTTPEventPublisher` returns an error for what it cannot use.",
-      code: `${CLIENT}/client.ts#is not a URL`,
+      code: `${CLIENT}/client.ts#is not an http or https URL`,
       tests: [
         `${PUBLISHER_TESTS}#options that cannot be used are refused by name: an address that is not a URL, a capacity of 0, an unknown name`,
         `${PUBLISHER_TESTS}#413 loses this payload and no other; keys that LaunchDarkly would not take are refused`,

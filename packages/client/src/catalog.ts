@@ -46,9 +46,11 @@ export type TypedTrackEvent<Events extends object> = string extends keyof Events
 /** What is wrong with a track event; `undefined` for nothing, and when nothing is to be checked. */
 export function catalogFault(
   { catalog, validate }: { readonly catalog?: Catalog | undefined; readonly validate: "off" | "report" | "drop" },
-  { event, properties }: TrackEvent,
+  track: TrackEvent,
 ): string | undefined {
-  if (catalog === undefined || validate === "off") return undefined;
+  // What is not an event is refused for that.
+  if (catalog === undefined || validate === "off" || typeof track !== "object" || track === null) return undefined;
+  const { event, properties } = track;
   if (!Object.hasOwn(catalog, event)) return `"${event}" is not in the catalog`;
   let result: ValidatorResult | Promise<ValidatorResult>;
   try {

@@ -11,19 +11,10 @@ import {
 } from "@waybill/vendors";
 import { Captured, type EventHandle, Handle, type Shared } from "./captured.ts";
 import { type AnyEvents, catalogFault, type TypedTrackEvent } from "./catalog.ts";
-import { type Destination, relayDestination } from "./destinations.ts";
-import {
-  type DestinationAccount,
-  type GivenOptions,
-  type Health,
-  type Host,
-  type Pipeline,
-  type ResolvedOptions,
-  resolveClientOptions,
-} from "./options.ts";
+import { type Configured, configure } from "./configure.ts";
+import type { DestinationAccount, GivenOptions, Health, Host, Pipeline, ResolvedOptions } from "./options.ts";
 import { createMemoryPipeline } from "./pipeline.ts";
 import { createSerialiser, type Serialiser } from "./serialise.ts";
-import { LIBRARY } from "./version.ts";
 
 /** Events by what became of them. Over several destinations they are added up. */
 export interface Summary {
@@ -58,8 +49,8 @@ export interface Client<Events extends object = AnyEvents> {
    */
   flush(options?: { readonly deadlineMs?: number }): Promise<Summary>;
   /**
-   * Delivers what is there within `deadlineMs` (default 10 s), then refuses more. Idempotent. Never
-   * rejects.
+   * Delivers what is there within `deadlineMs` (default 10 s), then refuses more. A halted
+   * destination is tried once more. Idempotent. Never rejects.
    */
   close(options?: { readonly deadlineMs?: number }): Promise<Summary>;
   /**
@@ -74,22 +65,7 @@ const CLOSE_DEADLINE_MS = 10_000;
 
 /** The client on any host; `createClient` of the entry points brings the host along. */
 export function createClientOn(host: Host, given: GivenOptions): Client {
-  const options = resolveClientOptions(given);
-  return new WaybillClient(host, options, destinationsOf(options));
-}
-
-function destinationsOf(options: ResolvedOptions): readonly Destination[] {
-  const { destinations, relay } = options;
-  if ((destinations === undefined) === (relay === undefined) || destinations?.length === 0)
-    throw new WaybillError("WAYBILL_OPTIONS", "createClient: give either destinations or relay");
-  const list = destinations ?? [relayDestination(relay as { url: string; writeKey: string })];
-  const names = list.map(({ name }) => name);
-  if (new Set(names).size < names.length)
-    throw new WaybillError(
-      "WAYBILL_OPTIONS",
-      `createClient: two destinations have the same name (${names.join(", ")}); give each its own`,
-    );
-  return list;
+  return new WaybillClient(host, configure(given));
 }
 
 class WaybillClient implements Client {
@@ -100,7 +76,7 @@ class WaybillClient implements Client {
   readonly #shared: Shared;
   #closing: Promise<Summary> | undefined;
 
-  constructor(host: Host, options: ResolvedOptions, destinations: readonly Destination[]) {
+  constructor(host: Host, { options, destinations, metadata }: Configured) {
     const { clock, random } = host.runtime;
     this.#host = host;
     this.#options = options;
@@ -111,8 +87,7 @@ class WaybillClient implements Client {
       options,
       host,
       destinations,
-      // As `encodeMetadata` of the vendors writes a context alone.
-      metadata: JSON.stringify({ context: { ...options.context, library: LIBRARY } }),
+      metadata,
       shared: this.#shared,
       onDrop: (drop) => void this.#call(options.onDrop, drop),
       onError: (error) => this.#report(error),

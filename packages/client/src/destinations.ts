@@ -1,4 +1,4 @@
-import { type OptionSpec, type Protocol, resolveOptions, type Stage, WaybillError } from "@waybill/core";
+import { type OptionSpec, type Protocol, resolveOptions, type Stage } from "@waybill/core";
 import { segmentProtocol } from "@waybill/vendors";
 import { LIBRARY } from "./version.ts";
 
@@ -34,13 +34,14 @@ export interface SegmentOptions extends CommonOptions {
 
 /** Segment's HTTP tracking API as a destination. **Errors**: `WAYBILL_OPTIONS`. */
 export function segment(options: SegmentOptions): Destination {
-  const resolved = resolveDestination("segment", options, { writeKey: "required", url: "string", name: "string" });
+  const resolved = resolveDestination("segment", options, { writeKey: "required", url: "url", name: "string" });
   return destinationOf(resolved.name ?? "segment", resolved);
 }
 
-/** A relay speaks Segment's protocol. */
-export function relayDestination(options: { readonly url: string; readonly writeKey: string }): Destination {
-  return destinationOf("relay", resolveDestination("relay", options, { url: "required", writeKey: "required" }));
+/** A relay speaks Segment's protocol. Without a URL it would be Segment. */
+export function relayDestination(options: { readonly url?: string; readonly writeKey: string }): Destination {
+  const given = { ...options, url: options.url ?? "" };
+  return destinationOf("relay", resolveDestination("relay", given, { url: "url", writeKey: "required" }));
 }
 
 function destinationOf(name: string, options: SegmentOptions): Destination {
@@ -63,9 +64,5 @@ export function resolveDestination<T extends object>(
   options: T,
   specs: Readonly<Record<keyof T & string, OptionSpec>>,
 ): T {
-  const resolved = resolveOptions<T>(owner, options, specs, {});
-  const { url } = resolved as { readonly url?: string };
-  if (url !== undefined && !(URL.canParse(url) && /^https?:/.test(url)))
-    throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${url}" is not an http or https URL`);
-  return resolved;
+  return resolveOptions<T>(owner, options, "url" in specs ? { ...specs, url: "url" } : specs, {});
 }

@@ -70,7 +70,10 @@ export interface ClientSettings {
   readonly queueMaxEvents?: number;
   /** Most bytes it holds. Default 64 MiB: what a small container can spare. */
   readonly queueMaxBytes?: number;
-  /** Default `drop-newest`: what was captured before is not taken back. */
+  /**
+   * Default `drop-newest`: what was captured before is not taken back. With `throw` an event that
+   * one destination has no room for is taken by none, and may be captured again.
+   */
   readonly overflow?: Overflow;
   /** Largest event in bytes. Default 32 KiB: Segment's limit. */
   readonly eventMaxBytes?: number;

@@ -27,17 +27,25 @@ interface MemoryLane extends WatchedLane {
   readonly settle: (event: Captured, outcome: Outcome) => void;
 }
 
+export interface MemoryPipeline extends Pipeline {
+  /** As `push`, but each destination that has room takes the event, and nothing is thrown. */
+  take(event: Captured): void;
+}
+
 /** Events in memory: one queue and one lane per destination, the texts shared between them. */
-export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
+export function createMemoryPipeline(pipeline: PipelineOptions): MemoryPipeline {
   const { options, host, destinations, onDrop } = pipeline;
   const { queueMaxEvents, queueMaxBytes, overflow } = options;
   const { clock, random } = host.runtime;
   const makeKey = createUuidV7(clock, random);
   const lanes = destinations.map((destination) => createMemoryLane(destination, makeKey, pipeline));
 
+  const hasRoom = ({ store }: MemoryLane, event: Captured): boolean =>
+    store.events + 1 <= queueMaxEvents && store.bytes + event.bytes <= queueMaxBytes;
   /** Whether the event may be pushed now; what has no room is dropped. */
-  const makeRoom = ({ store, settle }: MemoryLane, event: Captured): boolean => {
-    while (store.events + 1 > queueMaxEvents || store.bytes + event.bytes > queueMaxBytes) {
+  const makeRoom = (lane: MemoryLane, event: Captured): boolean => {
+    const { store, settle } = lane;
+    while (!hasRoom(lane, event)) {
       // For an event that does not fit an empty queue nothing else is given up.
       const mayEvict = overflow === "drop-oldest" && event.bytes <= queueMaxBytes;
       const oldest = mayEvict ? store.dropOldest() : undefined;
@@ -46,25 +54,30 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
     }
     return true;
   };
+  const take = (event: Captured): void => {
+    for (const memoryLane of lanes) {
+      memoryLane.account.accept(1);
+      if (!makeRoom(memoryLane, event)) continue;
+      memoryLane.store.push(event);
+      memoryLane.lane.notify();
+    }
+  };
 
   return {
+    take,
     push(event) {
-      let full = "";
-      for (const memoryLane of lanes) {
-        memoryLane.account.accept(1);
-        if (!makeRoom(memoryLane, event)) {
-          full += ` ${memoryLane.name}`;
-          continue;
-        }
-        memoryLane.store.push(event);
-        memoryLane.lane.notify();
+      const full = overflow === "throw" ? lanes.filter((memoryLane) => !hasRoom(memoryLane, event)) : [];
+      if (full.length === 0) return take(event);
+      // Who catches the error captures the event again: those with room would get it twice.
+      for (const { account, settle } of lanes) {
+        account.accept(1);
+        settle(event, QUEUE_FULL);
       }
-      if (full !== "" && overflow === "throw")
-        throw new WaybillError(
-          "WAYBILL_QUEUE_FULL",
-          `The queue of${full} is full: ${queueMaxEvents} events or ${queueMaxBytes} bytes`,
-          { retryable: true },
-        );
+      throw new WaybillError(
+        "WAYBILL_QUEUE_FULL",
+        `The queue of ${full.map(({ name }) => name).join(" ")} is full: ${queueMaxEvents} events or ${queueMaxBytes} bytes`,
+        { retryable: true },
+      );
     },
     drop(reason, messageId) {
       for (const { name, account } of lanes) {

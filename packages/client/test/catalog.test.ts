@@ -126,6 +126,22 @@ test("at run time a catalogue does nothing, reports, or drops", async () => {
   expect(await run({ validate: "drop" })).toMatchObject({ arrived: { length: 1 }, invalid: 2 });
 });
 
+test("what is not an event is refused as such, whatever the catalogue", async () => {
+  const clock = new VirtualClock();
+  const transport = new SimNetwork({ clock, random: new SeededRandom(1) }).transport;
+  const runtime = { clock, random: new SeededRandom(1), transport };
+  for (const validate of ["off", "report", "drop"] as const) {
+    const errors: string[] = [];
+    const client = createClientOn(
+      { runtime, byteLength: (text) => Buffer.byteLength(text) },
+      { relay, catalog: { Order: z.object({}) }, validate, onError: ({ message }) => errors.push(message) },
+    );
+    for (const event of [undefined, null, "Order"]) client.track(event as never);
+    expect(errors).toEqual(new Array(3).fill("track(): the event is not an object"));
+    expect(client.accounts()["relay"]).toMatchObject({ accepted: 3, dropped: { invalid: 3 } });
+  }
+});
+
 test("a validator that needs to wait cannot be used at run time, and says so", async () => {
   const catalog: Catalog = { Order: z.object({ total: z.number() }).refine(async () => true), Odrer: z.object({}) };
   const { errors, arrived } = await run({ catalog, validate: "report" });

@@ -176,6 +176,30 @@ test("a full queue drops the newest, or the oldest, or throws, as configured; ne
   for (const { client } of [newest, oldest, throwing]) expect(client.accounts()["a"]?.balanced).toBe(true);
 });
 
+test("with overflow throw an event that one destination has no room for is taken by none", async () => {
+  const { client, clock, emulators, drops } = setUp({ destinations: both, queueMaxEvents: 2, overflow: "throw" });
+  emulators.a.fail({ kind: "hang", times: 1 });
+  client.track(event(0));
+  client.track(event(1));
+  await clock.advance(1_000);
+  const full = expect.objectContaining({
+    code: "WAYBILL_QUEUE_FULL",
+    message: expect.stringContaining("queue of a is"),
+  });
+  expect(() => client.track(event(2))).toThrow(full);
+  expect(drops).toMatchObject([
+    { reason: "queue_full", destination: "a" },
+    { reason: "queue_full", destination: "b" },
+  ]);
+  await clock.advance(60_000);
+  client.track(event(2));
+  await clock.advance(60_000);
+  for (const { events } of [emulators.a, emulators.b])
+    expect(events.map(({ event: { properties } }) => properties)).toEqual([0, 1, 2].map((index) => ({ index })));
+  const account = { accepted: 4, delivered: 3, dropped: { queue_full: 1 }, pending: 0, balanced: true };
+  expect(client.accounts()).toMatchObject({ a: account, b: account });
+});
+
 test("delivers through 503, 429, resets and silence, in order, each once", async () => {
   const { client, clock, emulators } = setUp({ flushAt: 5, timeoutMs: 1_000 });
   for (const kind of ["status", "reset", "resetAfter", "hang"] as const) {
@@ -287,9 +311,39 @@ test("wrong options are refused with everything that is wrong and the nearest na
     'unknown option "flushat"; did you mean "flushAt"?',
   );
   expect(() => createClient({} as never)).toThrow("give either destinations or relay");
-  expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow('url "x" is not an http or https URL');
+  expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow(
+    'relay: option "url" is "x"; it must be an http or https URL',
+  );
   expect(() => createClient({ destinations: [both[0] as never, both[0] as never] })).toThrow("same name");
   expect(() => segment({ writeKey: "" })).toThrow('option "writeKey" is ""; it must be a string that is not empty');
+});
+
+test("whatever createClient is given, it throws WAYBILL_OPTIONS, with every fault", () => {
+  const relay = { url: "http://relay.test", writeKey: "k" };
+  const cyclic: Record<string, unknown> = {};
+  cyclic["self"] = cyclic;
+  const wrong: readonly (readonly [given: unknown, message: string])[] = [
+    [undefined, "createClient: the options are undefined; they must be an object"],
+    [null, "createClient: the options are null; they must be an object"],
+    [[], "createClient: the options are an array; they must be an object"],
+    [{ destinations: [{}] }, "createClient: each of destinations must be made by segment() or another vendor"],
+    [{ destinations: [both[0], null] }, "createClient: each of destinations must be made by segment()"],
+    [{ destinations: {} }, 'createClient: option "destinations" is an object; it must be an array'],
+    [{ relay: "http://relay.test" }, 'createClient: option "relay" is "http://relay.test"; it must be an object'],
+    [{ destinations: null }, 'createClient: option "destinations" is null; it must be an array'],
+    [{ relay, context: { at: 1n } }, "createClient: context: "],
+    [{ relay, context: cyclic }, "createClient: context: "],
+    [{ relay, spool: { directory: "/spool" } }, "createClient: spool must be made by spool() of waybill/spool"],
+    [
+      { flushAt: 0, relay: { url: "nope", writeKey: "" }, spool: {} },
+      'createClient: option "flushAt" is 0; it must be a whole number from 1 to 100000; relay: option "url" is "nope"; it must be an http or https URL; option "writeKey" is ""; it must be a string that is not empty; spool must be made by spool() of waybill/spool',
+    ],
+  ];
+  for (const [given, message] of wrong)
+    expect(() => createClient(given as never), message).toThrow(
+      expect.objectContaining({ code: "WAYBILL_OPTIONS", message: expect.stringContaining(message) }),
+    );
+  expect(() => createClient({ relay: "http://relay.test" } as never)).toThrow(/must be an object$/);
 });
 
 /** Runs a program against the built package; resolves to its output once it has ended. */

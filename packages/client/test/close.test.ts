@@ -179,6 +179,29 @@ test("close ends in every state of a destination", async () => {
   expect(await outcome).toMatchObject({ reason: "left at close" });
 });
 
+test("close tries a halted destination once more: flush does not, and what halts again ends at once", async () => {
+  for (const isOver of [true, false]) {
+    let status = 404;
+    let requests = 0;
+    const { clock, client } = setUp(async () => {
+      requests += 1;
+      return { ...OK, status };
+    });
+    const [outcome] = track(client, 3);
+    await clock.advance(400);
+    expect(await nowOf(client.flush())).toMatchObject({ left: 3 });
+    expect(requests).toBe(1);
+    if (isOver) status = 200;
+    const closed = client.close({ deadlineMs: 8_000 });
+    await clock.advance(0);
+    expect(await nowOf(closed)).toMatchObject(
+      isOver ? { delivered: 3, left: 0 } : { left: 3, destinations: { a: { mode: "halted" } } },
+    );
+    expect(await nowOf(outcome as Promise<Outcome>)).toMatchObject({ status: isOver ? "delivered" : "retryable" });
+    expect(requests).toBe(2);
+  }
+});
+
 test("close may be called from a callback, from a getter of an event, and while it runs", async () => {
   let close = (): unknown => undefined;
   const { clock, client, drops } = setUp(async () => ({ ...OK, status: 503 }), { onError: () => close() as never });

@@ -290,11 +290,33 @@ test("Trophy gets the events of one user one after another, those of several use
   }
 });
 
+test("an event that is larger than its vendor takes is rejected alone and beside others alike", async () => {
+  for (const others of [0, 3]) {
+    const destinations = [getfluxly({ token: "gflux_secret_1", url: "http://getfluxly.test" })];
+    const { client, drops, finish } = setUp({ destinations, eventMaxBytes: 100_000 });
+    const track = (length: number): string =>
+      client.track({ userId: "u", event: "report_exported", properties: { text: "x".repeat(length) } }).messageId;
+    for (let count = 0; count < others; count++) track(10);
+    const messageId = track(40_000);
+    await finish();
+    const detail = expect.stringMatching(/^event of 40\d+ bytes;/);
+    expect(drops).toEqual([{ reason: "rejected", detail, messageId, destination: "getfluxly" }]);
+    expect(client.accounts()["getfluxly"]).toMatchObject({ delivered: others, rejected: 1, pending: 0 });
+  }
+});
+
 test("wrong options of a destination are refused with the nearest name", () => {
   expect(() => letter({ apiKey: "" })).toThrow('letter: option "apiKey" is ""; it must be a string that is not empty');
   expect(() => getfluxly({ tokn: "x" } as never)).toThrow('did you mean "token"');
-  expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("is not an http or https URL");
+  expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("must be an http or https URL");
   expect(() => valued({ token: "t", events: [] as never })).toThrow("events");
+  for (const make of [
+    () => letter({ apiKey: "secret\n" }),
+    () => getfluxly({ token: "secret\n" }),
+    () => trophy({ apiKey: "secret\n" }),
+    () => trophy({ apiKey: "k", tenantId: "secret\n" }),
+  ])
+    expect(make).toThrow(/^\w+: option "(?:apiKey|token|tenantId)" has a character that HTTP does not allow/);
 });
 
 test("a defect of one destination is reported, keeps its events and ends nothing; the other destination and close go on", async () => {

@@ -257,6 +257,31 @@ test("a disk that becomes full or fails is reported once; events go on in memory
   expect(drops).toHaveLength(7);
 });
 
+test("an event that the spool took reaches each destination with room in memory, also with overflow throw", async () => {
+  const disk = new SimDisk();
+  const taken: Record<string, number> = { "a.test": 0, "b.test": 0 };
+  const transport: Transport = async ({ url, body }) => {
+    const { host } = new URL(url);
+    if (host === "a.test") return { status: 503, headers: {}, body: "" };
+    taken[host] = (taken[host] ?? 0) + (JSON.parse(body.join("")) as { batch: unknown[] }).batch.length;
+    return { status: 200, headers: {}, body: "{}" };
+  };
+  const destinations = ["a", "b"].map((name) => segment({ name, url: `http://${name}.test`, writeKey: "k" }));
+  const options: Partial<ClientOptions> = { destinations, transport, queueMaxEvents: 2, overflow: "throw" };
+  const { clock, client, drops } = setUp({ disk, options });
+  await pass(clock, 1_000);
+  disk.capacityBytes = 0;
+  for (let number = 0; number < 4; number++) {
+    track(client, 1, number);
+    await pass(clock, 2_000);
+  }
+  expect(taken["b.test"]).toBe(4);
+  expect(drops).toMatchObject([
+    { reason: "queue_full", destination: "a" },
+    { reason: "queue_full", destination: "a" },
+  ]);
+});
+
 test("a disk that does not answer holds no event back for long, and not the close", async () => {
   for (const operation of ["makeDirectory", "open"] as const) {
     const { disk, recover } = hanging(new SimDisk(), operation);
@@ -325,6 +350,77 @@ test("an answer that comes after the deadline of close is right on disk, and cha
   await pass(second.clock, 1_000);
   expect(second.vendor.said.size).toBe(0);
   expect(second.client.accounts()["a"]).toMatchObject({ accepted: 0, pending: 0, balanced: true });
+});
+
+/** Events that are larger than what the spool may hold, while the destination does not answer. */
+async function overfill({ clock, client }: World): Promise<void> {
+  const pad = "x".repeat(30_000);
+  for (let round = 0; round < 12; round++) {
+    for (let index = 0; index < 100; index++)
+      client.track({ userId: "u", event: "E", properties: { number: 100 * round + index, pad } });
+    await pass(clock, 300);
+  }
+  await pass(clock, 1_000);
+}
+
+function expiredIn(drops: readonly Drop[]): number {
+  return drops.filter(({ reason }) => reason === "expired").reduce((sum, { events = 1 }) => sum + events, 0);
+}
+
+test("events that a spool at its limit gives up are reported at once, while their destination answers nothing", async () => {
+  const disk = new SimDisk();
+  const world = setUp({ disk, script: Array<Reaction>(500).fill("hang"), maxBytes: 16 * MIB });
+  await overfill(world);
+  const expired = world.client.accounts()["a"]?.expired;
+  expect(expired).toBeGreaterThan(300);
+  expect(expiredIn(world.drops)).toBe(expired);
+  disk.killProcess();
+  const next = setUp({ disk });
+  await pass(next.clock, 1_000);
+  // What was on its way when its file was removed, and nothing that was reported before.
+  expect(expiredIn(world.drops) + expiredIn(next.drops) + next.vendor.said.size).toBe(1_200);
+});
+
+/** Nothing goes on after a file of the log was removed. */
+function stuckOnceRemoved(disk: SimDisk): Disk {
+  return new Proxy(disk, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
+      if (name !== "remove") return call;
+      return async (path: string) => {
+        const isOfTheLog = path.startsWith("/spool/log/") && target.paths().includes(path);
+        await call(path);
+        if (isOfTheLog) await new Promise(() => undefined);
+      };
+    },
+  });
+}
+
+test("what the limit of a spool took right before the process was killed is reported by the next one, once", async () => {
+  const disk = new SimDisk();
+  const first = setUp({ disk: stuckOnceRemoved(disk), script: Array<Reaction>(500).fill("hang"), maxBytes: 16 * MIB });
+  await overfill(first);
+  expect(expiredIn(first.drops)).toBe(0);
+  disk.killProcess();
+  // The spool opens at the second try: another destination's file cannot be made at the first one.
+  let refused = 0;
+  disk.onOperation = (_operation, path) => {
+    if (path.startsWith("/spool/lanes/b") && refused++ === 0) throw new WaybillError("WAYBILL_DISK", "EIO");
+  };
+  const destinations = ["a", "b"].map((name) => segment({ name, url: `http://${name}.test`, writeKey: "k" }));
+  const second = setUp({ disk, options: { destinations } });
+  await pass(second.clock, 5_000);
+  expect(refused).toBeGreaterThan(1);
+  const account = second.client.accounts()["a"];
+  expect(account?.expired).toBeGreaterThan(100);
+  expect(expiredIn(second.drops)).toBe(account?.expired);
+  expect(account).toMatchObject({ accepted: 1_200, pending: 0, balanced: true });
+  disk.killProcess();
+  const third = setUp({ disk });
+  await pass(third.clock, 1_000);
+  expect(expiredIn(third.drops)).toBe(0);
 });
 
 test("a spool that is at its limit gives up the oldest events, and says how many", async () => {

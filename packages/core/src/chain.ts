@@ -34,7 +34,7 @@ export function createSender(options: SenderOptions): Sender {
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = options.limit?.(observed, clock) ?? observed;
   const staged = options.stage?.(limited) ?? limited;
-  const whole = split(staged);
+  const whole = split(staged, protocol.maxEventBytes);
   const retried = (options.retry ?? retry)(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
   return options.translate?.(retried, protocol, clock) ?? retried;
 }

@@ -35,7 +35,15 @@ export type { OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
 export { own } from "./own.ts";
 export { printable } from "./printable.ts";
-export { checkedTransport, headerFromEvent, isHttpStatus, pathSegmentFromEvent, requestFault } from "./requests.ts";
+export {
+  checkedTransport,
+  headerFromEvent,
+  isHeaderValue,
+  isHttpStatus,
+  isHttpUrl,
+  pathSegmentFromEvent,
+  requestFault,
+} from "./requests.ts";
 export { retryAfterMs } from "./retry-after.ts";
 export type {
   Chunk,

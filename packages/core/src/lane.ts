@@ -14,7 +14,7 @@
  *   waiting  the same batches go again after a time
  *     -> sending   the time of one is over, or the wait was interrupted
  *   halted   nothing is sent but a probe now and then; events are kept
- *     -> sending   probe, resume (a new credential)
+ *     -> sending   probe, resume (a new credential), close that drains
  *   paused   an operator paused it; the attempts in flight were finished
  *     -> idle      resume
  *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events
@@ -123,8 +123,8 @@ export class Lane {
 
   /**
    * Ends the lane; resolves when it is closed. With `drain` it first tries to settle what the store
-   * holds; without, only the attempts in flight are finished. What is still under way after
-   * `deadlineMs` is aborted and stays in the store.
+   * holds, by a probe if it is halted; without, only the attempts in flight are finished. What is
+   * still under way after `deadlineMs` is aborted and stays in the store.
    */
   async close(deadlineMs: number, { drain }: { readonly drain: boolean }): Promise<void> {
     this.nextReason = undefined;
@@ -136,6 +136,7 @@ export class Lane {
       },
       true,
     );
+    if (drain && this.mode === "halted") this.start();
     if (drain) await this.flush();
     this.stopFor("closed");
     await this.#running;

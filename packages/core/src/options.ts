@@ -1,5 +1,6 @@
 import { WaybillError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { isHttpUrl } from "./requests.ts";
 
 /** What one option may be. */
 export type OptionSpec =
@@ -10,6 +11,8 @@ export type OptionSpec =
   | "array"
   /** A string that must be given and is not empty. */
   | "required"
+  /** A string that is an http or https URL. */
+  | "url"
   /** A whole number; or `max` itself, which may be `Infinity`. */
   | { readonly min: number; readonly max: number }
   /** One of these. */
@@ -27,6 +30,8 @@ export function resolveOptions<T extends object>(
   specs: Readonly<Record<keyof T & string, OptionSpec>>,
   defaults: Partial<T>,
 ): T {
+  if (kindOf(given) !== "object")
+    throw new WaybillError("WAYBILL_OPTIONS", `${owner}: the options are ${show(given)}; they must be an object`);
   const faults: string[] = [];
   const known = Object.keys(specs);
   for (const key of Object.keys(given)) {
@@ -51,6 +56,7 @@ export function resolveOptions<T extends object>(
 function check(value: unknown, spec: OptionSpec): readonly [fits: boolean, expected: string] {
   const kind = kindOf(value);
   if (spec === "required") return [kind === "string" && value !== "", "a string that is not empty"];
+  if (spec === "url") return [isHttpUrl(value), "an http or https URL"];
   if (typeof spec === "string") return [kind === spec, withArticle(spec)];
   if (!("min" in spec)) return [spec.includes(value as string), `one of ${spec.map((word) => `"${word}"`).join(", ")}`];
   const { min, max } = spec;

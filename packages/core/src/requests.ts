@@ -38,8 +38,7 @@ export function requestFault({ url, headers }: HttpRequest, knownUrl?: string): 
     if (!TOKEN.test(name)) return "the name of a header has a character that HTTP does not allow";
     if (OF_THE_TRANSPORT.has(name.toLowerCase()))
       return `the header ${name} may not be set: it is made with each request`;
-    if (typeof value !== "string" || NOT_IN_A_VALUE.test(value))
-      return `the value of the header ${name} has a character that HTTP does not allow`;
+    if (!isHeaderValue(value)) return `the value of the header ${name} has a character that HTTP does not allow`;
   }
   return url === knownUrl || isUrl(url) ? undefined : "the URL is not valid";
 }
@@ -67,7 +66,7 @@ export function checkedTransport(transport: Transport): Transport {
  */
 export function headerFromEvent(name: string, value: unknown): string {
   if (!TOKEN.test(name)) throw fault("the event names a header that HTTP does not allow");
-  if (typeof value !== "string" || NOT_IN_A_VALUE.test(value))
+  if (!isHeaderValue(value))
     throw fault(`the event's value for the header ${name} has a character that HTTP does not allow`);
   if (value.length > FROM_EVENT_MAX_CHARACTERS)
     throw fault(
@@ -100,6 +99,15 @@ export function pathSegmentFromEvent(what: string, value: unknown): string {
  */
 export function isHttpStatus(status: unknown): boolean {
   return Number.isInteger(status) && (status as number) >= 200 && (status as number) < 600;
+}
+
+/** Whether HTTP takes it as the value of a header. */
+export function isHeaderValue(value: unknown): value is string {
+  return typeof value === "string" && !NOT_IN_A_VALUE.test(value);
+}
+
+export function isHttpUrl(value: unknown): value is string {
+  return typeof value === "string" && /^https?:/.test(value) && URL.canParse(value);
 }
 
 function isUrl(url: string): boolean {

@@ -153,6 +153,32 @@ test("flush is a barrier over what was there, also below every trigger", async (
   await lane.flush();
 });
 
+test("a close that drains probes a halted lane once, any other does not", async () => {
+  for (const [drain, answer, left] of [
+    [true, DELIVERED, []],
+    [true, HALTED, ["a", "b", "c", "d"]],
+    [false, DELIVERED, ["a", "b", "c", "d"]],
+  ] as const) {
+    const { clock, store, push, lane, sent, answers } = setUp();
+    answers.push(HALTED, answer);
+    push("a", "b");
+    await settle();
+    push("c", "d");
+    await lane.flush();
+    expect(lane.snapshot().mode).toBe("halted");
+    expect(sent).toHaveLength(1);
+    let closed = false;
+    void lane.close(60_000, { drain }).then(() => {
+      closed = true;
+    });
+    await settle();
+    expect(closed).toBe(true);
+    expect(store.texts).toEqual(left);
+    expect(sent.length).toBe(1 + Number(drain) + Number(left.length === 0));
+    expect(clock.timers).toBe(0);
+  }
+});
+
 test("halts on a refused credential, keeps the events, probes, and goes on when one is taken", async () => {
   const { clock, store, push, lane, answers } = setUp();
   answers.push(HALTED, HALTED);

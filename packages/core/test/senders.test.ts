@@ -24,7 +24,7 @@ interface World {
   readonly requests: { readonly keys: string; readonly count: number; readonly atMs: number }[];
   readonly waits: number[];
   readonly soon: AbortController;
-  send(count: number): { outcomes: readonly Outcome[] | undefined };
+  send(given: number | readonly string[]): { outcomes: readonly Outcome[] | undefined };
 }
 
 function setUp(
@@ -93,12 +93,18 @@ function setUp(
     requests,
     waits,
     soon,
-    send(count) {
-      const texts = Array.from({ length: count }, (_, index) => `{"n":${index}}`);
+    send(given) {
+      const texts = typeof given === "number" ? Array.from({ length: given }, (_, index) => `{"n":${index}}`) : given;
       const result: { outcomes: readonly Outcome[] | undefined } = { outcomes: undefined };
       void sender
         .send(
-          new TextBatch({ key: "batch", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) }),
+          new TextBatch({
+            key: "batch",
+            metadata: "",
+            oldestAtMs: 0,
+            texts,
+            sizes: texts.map((text) => Buffer.byteLength(text)),
+          }),
           context,
         )
         .then((outcomes) => {
@@ -186,6 +192,38 @@ test("an interrupted wait leaves the events retryable", async () => {
   soon.abort();
   await settle();
   expect(statuses(result.outcomes)).toEqual(["retryable", "retryable"]);
+});
+
+test("an event above the vendor's limit is refused alone, also beside others, which go in as few requests as they can", async () => {
+  const { clock, requests, send } = setUp();
+  const large = ["x".repeat(51), "é".repeat(26)];
+  const result = send(["a", "b", large[0] as string, "c", "y".repeat(50), large[1] as string]);
+  await clock.advance(0);
+  expect(result.outcomes?.map(({ status }) => status)).toEqual([
+    "delivered",
+    "delivered",
+    "rejected",
+    "delivered",
+    "delivered",
+    "rejected",
+  ]);
+  expect(result.outcomes?.[5]).toEqual({
+    status: "rejected",
+    reason: "event of 52 bytes; the vendor takes at most 50",
+  });
+  expect(requests.map(({ keys, count }) => [keys, count])).toEqual([
+    ["batch.0-2", 2],
+    ["batch.3-6.0-2", 2],
+  ]);
+});
+
+test("what follows an event above the limit waits for what is before it", async () => {
+  const { clock, answers, requests, send } = setUp({ maxAttempts: 1 });
+  answers.push("later");
+  const result = send(["a", "x".repeat(51), "b"]);
+  await clock.advance(0);
+  expect(result.outcomes?.some(({ status }) => status === "delivered")).toBe(false);
+  expect(requests.map(({ count }) => count)).toEqual([1]);
 });
 
 test("halves find the event at fault; the others are delivered in order", async () => {

@@ -59,6 +59,17 @@ test("options are checked all at once, unknown ones named with the nearest", () 
   );
 });
 
+test("an option that is an address is one of http or https, and options are an object", () => {
+  const resolve = (given: unknown): { url?: string } =>
+    resolveOptions<{ url?: string }>("make", given as object, { url: "url" }, {});
+  expect(resolve({ url: "https://u:p@host/path?a" })).toEqual({ url: "https://u:p@host/path?a" });
+  expect(resolve({})).toEqual({});
+  for (const url of ["localhost:3", "ftp://x", "/path", "http://[", ""])
+    expect(() => resolve({ url })).toThrow(`make: option "url" is "${url}"; it must be an http or https URL`);
+  expect(() => resolve({ url: 5 })).toThrow('make: option "url" is 5; it must be an http or https URL');
+  expect(() => resolve(undefined)).toThrow("make: the options are undefined; they must be an object");
+});
+
 test("errors carry a code of the table and are known across copies of the package", () => {
   const error = new WaybillError("WAYBILL_LOG_FULL", "full", { retryable: true, reason: "ENOSPC" });
   expect(error).toMatchObject({ code: "WAYBILL_LOG_FULL", retryable: true, reason: "ENOSPC" });

@@ -182,12 +182,15 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "dns",
 };
 
+/** Codes of Node's refusals whose text names what is wrong, without its value. */
+const TELLING = /^ERR_(?:INVALID_(?:CHAR|HTTP_TOKEN|PROTOCOL)|UNESCAPED_CHARACTERS)$/;
+
 export function transportError(request: HttpRequest, error: unknown, known?: string): WaybillError {
   if (error instanceof WaybillError) return error;
   const message = messageOf(error);
-  const reason =
-    known ?? REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (message === ABORTED ? message : "protocol");
-  const detail = reason === "protocol" ? message : reason;
+  const { code = "" } = error as NodeJS.ErrnoException;
+  const reason = known ?? REASONS[code] ?? (message === ABORTED ? message : "protocol");
+  const detail = reason === "protocol" || TELLING.test(code) ? message : reason;
   return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${detail}`, {
     reason,
     retryable: reason !== INVALID,

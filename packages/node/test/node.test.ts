@@ -136,6 +136,23 @@ test("a request sends its chunks with their exact length and resolves with any a
   transport.close();
 });
 
+test("a request that cannot be made is refused with what is wrong, and without its value", async () => {
+  const transport = createNodeTransport();
+  for (const [fault, what] of [
+    [{ headers: { "x-api-key": "secret\n" } }, '["x-api-key"]'],
+    [{ headers: { "a b": "secret" } }, '["a b"]'],
+    [{ url: "ftp://x/secret" }, 'Protocol "ftp:"'],
+  ] as const) {
+    const request = { method: "POST", url: "http://127.0.0.1:9/", headers: {}, body: ["x"], ...fault } as const;
+    await expect(transport(request, never)).rejects.toMatchObject({
+      reason: "invalid_request",
+      message: expect.stringContaining(what),
+    });
+    await expect(transport(request, never)).rejects.not.toThrow("secret");
+  }
+  transport.close();
+});
+
 test("no answer rejects with its reason: refused, reset, aborted", async () => {
   const transport = createNodeTransport();
   const request = (url: string): Parameters<typeof transport>[0] => ({ method: "POST", url, headers: {}, body: ["x"] });

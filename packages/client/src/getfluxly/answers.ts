@@ -1,5 +1,5 @@
 /** What GetFluxly's answers mean to its client: results, what was joined, errors. */
-import { DELIVERED, outcomesOf, type Protocol, retryAfterMs } from "@waybill/core";
+import { DELIVERED, type Outcome, outcomesOf, type Protocol, retryAfterMs } from "@waybill/core";
 import { type Delivery, failureOf } from "../vendor-kit/deliverer.ts";
 import { GetFluxlyError } from "./error.ts";
 
@@ -88,7 +88,7 @@ export function errorOf(delivery: Delivery): GetFluxlyError | undefined {
   const retryable = failure.status === "retryable";
   const response = delivery.last?.response;
   if (response === undefined)
-    return new GetFluxlyError(failure.reason, { code: retryable ? "transport_error" : "payload_too_large", retryable });
+    return new GetFluxlyError(failure.reason, { code: unanswered(failure.status), retryable });
   const { status, body } = response;
   const answer = parse(body);
   const options = { retryable, status, retryAfterMs: retryAfterMs(response, delivery.last?.atMs ?? 0), details: answer };
@@ -107,6 +107,12 @@ export function errorOf(delivery: Delivery): GetFluxlyError | undefined {
     ...options,
     code: typeof code === "string" ? code : "server_error",
   });
+}
+
+/** A batch is refused before it is sent for its size, or for what HTTP does not allow. */
+function unanswered(status: Outcome["status"]): string {
+  if (status === "retryable") return "transport_error";
+  return status === "halted" ? "validation_error" : "payload_too_large";
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {

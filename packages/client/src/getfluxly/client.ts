@@ -1,6 +1,7 @@
-import { createUuidV7, type OptionSpec, type Protocol, resolveOptions } from "@waybill/core";
+import { createUuidV7, isHeaderValue, isHttpUrl, type OptionSpec, type Protocol, resolveOptions } from "@waybill/core";
 import { aliasMetadata, compact, type GetFluxlyEvent, getfluxlyProtocol, stableUuid } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
+import { NOT_IN_A_HEADER } from "../vendor-kit/check-key.ts";
 import { Deliverer, held, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { assertExitSignals, lostMessage } from "../vendor-kit/exit-hook.ts";
 import { Outbox } from "../vendor-kit/outbox.ts";
@@ -65,6 +66,7 @@ export class GetFluxlyClientOn {
   readonly #options: Resolved;
   readonly #outbox: Outbox;
   readonly #makeId: () => string;
+  readonly #maxEventBytes: number;
   readonly #forgetExit: () => void;
   #closing: Promise<FlushResult> | undefined;
   #exiting: Promise<unknown> | undefined;
@@ -74,14 +76,18 @@ export class GetFluxlyClientOn {
     this.#options = resolveOptions<Resolved>("GetFluxlyClient", options, SPECS, DEFAULTS);
     const { token, apiHost, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (token === "") throw new GetFluxlyError("token is required", { code: "validation_error" });
-    if (apiHost !== undefined && !URL.canParse(apiHost))
-      throw new GetFluxlyError(`apiHost "${apiHost}" is not a URL`, { code: "validation_error" });
+    if (!isHeaderValue(token)) throw new GetFluxlyError(`token ${NOT_IN_A_HEADER}`, { code: "validation_error" });
+    if (apiHost !== undefined && !isHttpUrl(apiHost))
+      throw new GetFluxlyError(`apiHost "${String(apiHost)}" is not an http or https URL`, {
+        code: "validation_error",
+      });
     if (host.isBrowser && !token.startsWith("gflux_pub_"))
       throw new GetFluxlyError("a server key must not be used in a browser", { code: "server_key_in_browser" });
     assertExitSignals("GetFluxlyClient", options.exitSignals);
     const makeUuid = createUuidV7(host.runtime.clock, host.runtime.random);
     this.#makeId = () => stableUuid(makeUuid());
     const protocol = this.#protocol();
+    this.#maxEventBytes = protocol.maxEventBytes;
     this.#outbox = new Outbox({
       host,
       deliverer: this.#deliverer(protocol),
@@ -97,7 +103,8 @@ export class GetFluxlyClientOn {
 
   /**
    * Something happened. **Errors**: throws `GetFluxlyError`: `validation_error` without an id,
-   * `queue_overflow` when the queue is full (the event is not stored), `client_closed`.
+   * `payload_too_large` above 32 KiB, `queue_overflow` when the queue is full (the event is not
+   * stored), `client_closed`.
    */
   track({ event, properties, timestamp, context, ...ids }: GetFluxlyTrack): void {
     if (typeof event !== "string" || event === "")
@@ -224,6 +231,12 @@ export class GetFluxlyClientOn {
       throw new GetFluxlyError(`${call}: anonymousId, externalId or userId is required`, { code: "validation_error" });
     const { event: name, ...fields } = event;
     const text = this.#write(call, { event: name, ...present, ...fields, message_id: this.#makeId() });
+    // Beside others the vendor would refuse the whole batch for it.
+    const bytes = this.#host.byteLength(text);
+    if (bytes > this.#maxEventBytes)
+      throw new GetFluxlyError(`${call}: event of ${bytes} bytes; the vendor takes at most ${this.#maxEventBytes}`, {
+        code: "payload_too_large",
+      });
     if (!this.#outbox.push(text))
       throw new GetFluxlyError(`the queue holds its limit of ${this.#options.maxQueueSize} events`, {
         code: "queue_overflow",

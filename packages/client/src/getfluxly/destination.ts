@@ -7,6 +7,7 @@ import {
   getfluxlyProtocol,
 } from "@waybill/vendors";
 import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
+import { checkKey } from "../vendor-kit/check-key.ts";
 import { VERSION } from "../version.ts";
 
 export interface GetFluxlyOptions extends CommonOptions {
@@ -22,6 +23,7 @@ export interface GetFluxlyOptions extends CommonOptions {
 export function getfluxly(options: GetFluxlyOptions): Destination {
   const specs = { token: "required", url: "string", name: "string", events: "object" } as const;
   const { name = "getfluxly", url, token, events } = resolveDestination("getfluxly", options, specs);
+  checkKey("getfluxly", "token", token);
   return {
     name,
     origin: originOf(url),

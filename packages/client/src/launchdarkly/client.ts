@@ -1,4 +1,4 @@
-import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
+import { isHttpUrl, type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
 import {
   type EventMetadata,
   EventQueues,
@@ -52,7 +52,8 @@ export class HttpEventPublisherOn implements EventPublisher {
       transport,
     } = this.#options;
     const url = endpointUri ?? `${uri.replace(/\/+$/, "")}${eventsPath(credential)}`;
-    if (!URL.canParse(url)) throw new WaybillError("WAYBILL_OPTIONS", `HttpEventPublisher: "${url}" is not a URL`);
+    if (!isHttpUrl(url))
+      throw new WaybillError("WAYBILL_OPTIONS", `HttpEventPublisher: "${url}" is not an http or https URL`);
     this.#queues = new EventQueues(
       {
         url,

@@ -1,4 +1,4 @@
-import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
+import { isHttpUrl, type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
 import {
   EventForwarder,
   LAUNCHDARKLY_EVENTS_URL,
@@ -71,8 +71,8 @@ export class EventDispatcherOn {
     checkCredential(OWNER, { kind: "sdkKey", value: sdkKey });
     if (mobileKey !== undefined) checkCredential(OWNER, { kind: "mobileKey", value: mobileKey });
     if (environmentId !== undefined) checkCredential(OWNER, { kind: "environmentId", value: environmentId });
-    if (!URL.canParse(uri ?? LAUNCHDARKLY_EVENTS_URL))
-      throw new WaybillError("WAYBILL_OPTIONS", `${OWNER}: "${uri}" is not a URL`);
+    if (!isHttpUrl(uri ?? LAUNCHDARKLY_EVENTS_URL))
+      throw new WaybillError("WAYBILL_OPTIONS", `${OWNER}: "${uri}" is not an http or https URL`);
     this.#forwarder = new EventForwarder(
       {
         ...this.#options,

@@ -4,6 +4,7 @@ import {
   createUuidV7,
   doubled,
   type HttpResponse,
+  messageOf,
   type OptionSpec,
   outcomesOf,
   type Protocol,
@@ -12,6 +13,7 @@ import {
 } from "@waybill/core";
 import { type LetterItem, letterProtocol, writeLetter } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
+import { checkKey } from "../vendor-kit/check-key.ts";
 import { Deliverer, type Delivery, failureOf, held, RETRY_AFTER_MAX_MS } from "../vendor-kit/deliverer.ts";
 import { assertExitSignals, lostMessage } from "../vendor-kit/exit-hook.ts";
 import { Outbox } from "../vendor-kit/outbox.ts";
@@ -26,7 +28,7 @@ const HOUR_MS = 3_600_000;
 const whole = (min: number, max: number): OptionSpec => ({ min, max });
 const SPECS: Readonly<Record<keyof LetterClientOptions, OptionSpec>> = {
   apiKey: "string",
-  baseUrl: "string",
+  baseUrl: "url",
   flushAt: whole(Number.NEGATIVE_INFINITY, 100_000),
   flushIntervalMs: whole(0, HOUR_MS),
   maxRetries: whole(0, 100),
@@ -78,6 +80,7 @@ export class LetterClientOn {
     this.#options = resolveOptions<Resolved>("LetterClient", options, SPECS, DEFAULTS);
     const { apiKey, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (apiKey === "") throw new LetterError("apiKey is required");
+    checkKey("LetterClient", "apiKey", apiKey);
     assertExitSignals("LetterClient", options.exitSignals);
     this.#making = {
       makeId: createUuidV7(host.runtime.clock, host.runtime.random),
@@ -242,7 +245,7 @@ function write(item: LetterItem, withType: boolean): string | LetterError {
   try {
     return writeLetter(item, withType);
   } catch (error) {
-    return new LetterError(`${item.type}: cannot be written as JSON`, { cause: error, events: 1 });
+    return new LetterError(`${item.type}: cannot be written as JSON: ${messageOf(error)}`, { cause: error, events: 1 });
   }
 }
 

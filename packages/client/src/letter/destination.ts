@@ -1,6 +1,7 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
 import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
+import { checkKey } from "../vendor-kit/check-key.ts";
 import { VERSION } from "../version.ts";
 
 export interface LetterOptions extends CommonOptions {
@@ -16,6 +17,7 @@ export interface LetterOptions extends CommonOptions {
 export function letter(options: LetterOptions): Destination {
   const specs = { apiKey: "required", url: "string", name: "string", events: "object" } as const;
   const { name = "letter", url, apiKey, events } = resolveDestination("letter", options, specs);
+  checkKey("letter", "apiKey", apiKey);
   return {
     name,
     origin: originOf(url),

@@ -48,14 +48,13 @@ export interface SpoolHost {
 export interface SpoolLane extends WatchedLane {
   readonly name: string;
   readonly store: LogStore;
-  /** The ledger when it was opened: earlier processes' events. */
+  /** The ledger as earlier processes left it. */
   readonly before: AccountView;
   /** Everything below has its outcome, and that was reported. */
   doneTo: Position;
   /** From there on, of the events that somebody may wait for: those that have their outcome. */
   readonly doneAhead: Set<Position>;
-  /** Events given up without ever being sent, as far as that was reported. */
-  reportedExpired: number;
+  /** Damaged events, as far as they were reported. */
   reportedDamaged: number;
 }
 
@@ -73,17 +72,20 @@ export async function openSpool(directory: string, host: SpoolHost, pipeline: Pi
   const { disk } = host;
   await disk.makeDirectory(directory);
   const lock = await host.lock(directory);
+  const events = new StoredEvents();
+  const lanes: SpoolLane[] = [];
+  let log: Log | undefined;
   try {
     const runtime = { disk, clock: pipeline.host.runtime.clock };
-    const log = await openLog({ directory: `${directory}/log`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    log = await openLog({ directory: `${directory}/log`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
     reportDamage(directory, log, pipeline);
-    const events = new StoredEvents();
-    const lanes: SpoolLane[] = [];
     for (const destination of pipeline.destinations)
       lanes.push(await openLane(directory, destination, { log, events, runtime, pipeline }));
     await reportForgotten(directory, disk, log, pipeline);
     return { lock, log, lanes, events };
   } catch (error) {
+    // With what was reported: the next try must not report it again.
+    await closeLogs(lanes, log).catch(() => undefined);
     await lock.release();
     throw error;
   }
@@ -101,11 +103,15 @@ export function startSpool({ log, lanes }: OpenSpool): void {
 /** After every lane was closed. */
 export async function closeSpool({ lanes, log, lock }: OpenSpool): Promise<void> {
   try {
-    await Promise.all(lanes.map(({ store }) => store.close()));
-    await log.close();
+    await closeLogs(lanes, log);
   } finally {
     await lock.release();
   }
+}
+
+async function closeLogs(lanes: readonly SpoolLane[], log: Log | undefined): Promise<void> {
+  await Promise.all(lanes.map(({ store }) => store.close()));
+  await log?.close();
 }
 
 interface Opening {
@@ -138,6 +144,8 @@ async function openLane(
     state,
     deadLetters,
     delivery: { order: "user", orderOf: segmentOrderHashes(), maxInFlight: () => MAX_IN_FLIGHT },
+    // Before the state has it: after a kill in between the next process reports it.
+    onExpired: (events) => pipeline.onDrop({ reason: "expired", events, destination: name }),
     onStateError: (error) =>
       pipeline.onError(
         new WaybillError(
@@ -154,16 +162,17 @@ async function openLane(
       onSettled: (batch, outcomes) => passed(spoolLane, batch as LogBatch, outcomes, { log, events, pipeline }),
     });
   const watched = watchedLane(destination, store, pipeline, createLane);
-  const before = store.account();
+  const account = store.account();
+  const { expired } = state.initial;
   const spoolLane: SpoolLane = {
     ...watched,
     name,
     store,
-    before,
+    // What retention took and nobody has counted is reported by this process, and counted by it.
+    before: { ...account, expired, pending: account.pending + account.expired - expired },
     doneTo: store.neededFrom,
     doneAhead: new Set(),
-    reportedExpired: before.expired,
-    reportedDamaged: before.dropped.log_damaged ?? 0,
+    reportedDamaged: account.dropped.log_damaged ?? 0,
   };
   return spoolLane;
 }
@@ -196,18 +205,15 @@ function passed(
 }
 
 /**
- * Tells of events that were in the log and never came out of it: retention took them, or they are
- * damaged.
+ * Settles events that were in the log and never came out of it: retention took them, which was
+ * reported when it did, or they are damaged.
  */
 export function reportSkipped(
   lane: SpoolLane,
   to: Position,
   { log, events, pipeline }: Omit<Opening, "runtime">,
 ): void {
-  const account = lane.store.account();
-  const expired = account.expired - lane.reportedExpired;
-  const damaged = (account.dropped.log_damaged ?? 0) - lane.reportedDamaged;
-  lane.reportedExpired += expired;
+  const damaged = (lane.store.account().dropped.log_damaged ?? 0) - lane.reportedDamaged;
   lane.reportedDamaged += damaged;
   for (; lane.doneTo < to; lane.doneTo++) {
     if (lane.doneAhead.delete(lane.doneTo)) continue;
@@ -215,7 +221,6 @@ export function reportSkipped(
     settleAt(lane.doneTo, { status: "dropped", reason }, events);
   }
   if (pipeline.shared.over) return;
-  if (expired > 0) pipeline.onDrop({ reason: "expired", events: expired, destination: lane.name });
   if (damaged > 0) pipeline.onDrop({ reason: "log_damaged", events: damaged, destination: lane.name });
 }
 

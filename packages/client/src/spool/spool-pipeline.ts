@@ -30,7 +30,7 @@ import {
 } from "@waybill/core";
 import type { Captured } from "../captured.ts";
 import type { DestinationAccount, Pipeline, PipelineOptions, Spool } from "../options.ts";
-import { createMemoryPipeline } from "../pipeline.ts";
+import { createMemoryPipeline, type MemoryPipeline } from "../pipeline.ts";
 import { QueueStore } from "../queue-store.ts";
 import {
   closeSpool,
@@ -69,7 +69,7 @@ class SpoolPipeline implements Pipeline {
   /** Events that never got to the log or the queue in memory. */
   readonly #dropped = new Account();
   /** The queue beside the log; `undefined` as long as it was not needed. */
-  #memory: Pipeline | undefined;
+  #memory: MemoryPipeline | undefined;
   #open: OpenSpool | undefined;
   /** Whether new events go to the stage. */
   #toDisk = true;
@@ -267,11 +267,7 @@ class SpoolPipeline implements Pipeline {
     this.#toDisk = false;
     this.#memory ??= createMemoryPipeline(this.#pipeline);
     for (let event = this.#stage.dropOldest(); event !== undefined; event = this.#stage.dropOldest())
-      try {
-        this.#memory.push(event);
-      } catch {
-        // The queue in memory is full: counted and reported.
-      }
+      this.#memory.take(event);
     this.#onFallBack();
     if (!this.#closing) this.#retry ??= this.#pipeline.host.runtime.clock.after(RETRY_MS, () => this.#tryAgain());
   }

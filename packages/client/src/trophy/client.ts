@@ -13,6 +13,7 @@ import {
 } from "@waybill/core";
 import { compact, type TrophyUser } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
+import { checkKey } from "../vendor-kit/check-key.ts";
 import { Deliverer, held, RETRY_AFTER_MAX_MS, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import { type Api, ENDPOINTS, type Endpoint, EVENT, type WithRequestOptions } from "./endpoints.ts";
@@ -109,25 +110,25 @@ type Resolved = Required<Omit<TrophyClientOptions, "transport" | "tenantId" | "e
   Pick<TrophyClientOptions, "transport" | "tenantId" | "environment">;
 
 const HOUR_MS = 3_600_000;
-const TEXT: OptionSpec = "string";
 const OBJECT: OptionSpec = "object";
 /** Of the client and of each call. */
 const COMMON = {
-  baseUrl: TEXT,
-  tenantId: TEXT,
+  tenantId: "string",
   timeoutMs: { min: 1, max: HOUR_MS },
   maxRetries: { min: 0, max: 100 },
   headers: OBJECT,
 } as const satisfies Readonly<Record<string, OptionSpec>>;
 const SPECS: Readonly<Record<keyof TrophyClientOptions, OptionSpec>> = {
   ...COMMON,
+  baseUrl: "string",
   apiKey: "required",
   environment: OBJECT,
   transport: "function",
 };
 const SPECS_OF_CALL: Readonly<Record<keyof RequestOptions, OptionSpec>> = {
   ...COMMON,
-  apiKey: TEXT,
+  baseUrl: "url",
+  apiKey: "string",
   query: OBJECT,
   body: OBJECT,
   signal: OBJECT,
@@ -169,7 +170,7 @@ export function createTrophyClientOn(host: VendorHost, given: TrophyClientOption
     metrics: {
       async event({ key, user, value, attributes, idempotencyKey, requestOptions }) {
         const { path, method } = callOf(EVENT, { key });
-        const ownKey = idempotencyKey ?? lower(requestOptions?.headers)[IDEMPOTENCY_KEY] ?? makeId();
+        const ownKey = keyOf(idempotencyKey ?? lower(requestOptions?.headers)[IDEMPOTENCY_KEY] ?? makeId());
         const call: Call = {
           method,
           path,
@@ -192,10 +193,26 @@ function resolveClient(given: TrophyClientOptions): Resolved {
     throw new WaybillError("WAYBILL_OPTIONS", `TrophyClient: ${fault}`);
   };
   const options = resolveOptions<Resolved>("TrophyClient", given, SPECS, DEFAULTS);
+  checkKeys("TrophyClient", options);
   const { environment = TrophyApiEnvironment.Production } = options;
   const baseUrl = given.baseUrl ?? environment.api;
   if (!(URL.canParse(baseUrl) && /^https?:/.test(baseUrl))) refuse(`"${String(baseUrl)}" is not an http or https URL`);
   return { ...options, baseUrl };
+}
+
+function checkKeys(owner: string, { apiKey, tenantId }: Pick<RequestOptions, "apiKey" | "tenantId">): void {
+  checkKey(owner, "apiKey", apiKey);
+  checkKey(owner, "tenantId", tenantId);
+}
+
+/** An empty one would be sent, and be the same for all events. */
+function keyOf(idempotencyKey: string): string {
+  const specs = { idempotencyKey: "required" } as const;
+  asCall(() => {
+    resolveOptions<{ idempotencyKey: string }>("metrics.event", { idempotencyKey }, specs, {});
+    checkKey("metrics.event", "idempotencyKey", idempotencyKey);
+  });
+  return idempotencyKey;
 }
 
 /** Fills the path from the input; what is left is query or body. */
@@ -205,6 +222,9 @@ function callOf({ method, path }: Endpoint, input: Readonly<Record<string, unkno
     const value = rest[name];
     delete rest[name];
     if (typeof value !== "string" || value === "") throw new TrophyApiError(`${method} ${path}: ${name} is required`);
+    // They would lead to another endpoint.
+    if (value === "." || value === "..")
+      throw new TrophyApiError(`${method} ${path}: ${name} "${value}" cannot be part of a path`);
     return asCall(() => encodeURIComponent(value));
   });
   const isGet = method === "GET";
@@ -229,6 +249,7 @@ async function request<T>(
   const { signal, ...own } = asCall(() =>
     resolveOptions<RequestOptions>("requestOptions", requestOptions, SPECS_OF_CALL, {}),
   );
+  asCall(() => checkKeys("requestOptions", own));
   const httpRequest = asCall(() => requestOf(options, call, own));
   const soon = new AbortController();
   const stop = (): void => soon.abort();

@@ -8,6 +8,7 @@ import {
   trophyProtocol,
 } from "@waybill/vendors";
 import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
+import { checkKey } from "../vendor-kit/check-key.ts";
 import { VERSION } from "../version.ts";
 
 export interface TrophyOptions extends CommonOptions {
@@ -37,6 +38,8 @@ export function trophy(options: TrophyOptions): Destination {
     events: "object",
   } as const;
   const { name = "trophy", url, apiKey, tenantId, metrics, events } = resolveDestination("trophy", options, specs);
+  checkKey("trophy", "apiKey", apiKey);
+  checkKey("trophy", "tenantId", tenantId);
   return {
     name,
     origin: originOf(url),

@@ -237,7 +237,32 @@ test("calls without ids, names or a token are refused", async () => {
   expect(() => fluxly.identify({ userId: "" })).toThrow(refused);
   await expect(fluxly.alias({ userId: "u" })).rejects.toMatchObject({ code: "validation_error" });
   expect(() => setUp({ token: "" })).toThrow("token is required");
-  expect(() => setUp({ apiHost: "nowhere" })).toThrow("is not a URL");
+  for (const apiHost of ["nowhere", "localhost:3", "ftp://x"])
+    expect(() => setUp({ apiHost })).toThrow(`apiHost "${apiHost}" is not an http or https URL`);
+  expect(() => setUp({ token: "gflux_secret_1\n" })).toThrow(
+    expect.objectContaining({ ...refused.sample, message: expect.stringMatching(/^token has a character/) }),
+  );
+});
+
+test("what HTTP does not take is refused for good, with the code of what cannot be sent", async () => {
+  const { fluxly, emulator, ended } = setUp();
+  await expect(ended(fluxly.alias({ userId: "u", anonymousId: "a", requestId: "two\nlines" }))).rejects.toMatchObject({
+    code: "validation_error",
+    retryable: false,
+    message: expect.stringContaining("x-request-id"),
+  });
+  expect(emulator.requests).toBe(0);
+});
+
+test("an event above 32 KiB is refused at the call, and harms no other", async () => {
+  const { fluxly, emulator, ended } = setUp();
+  const big = { event: "big", userId: "u", properties: { text: "ä".repeat(20_000) } };
+  const refused = expect.objectContaining({ code: "payload_too_large", retryable: false });
+  expect(() => fluxly.track(big)).toThrow(refused);
+  fluxly.track({ event: "small", userId: "u" });
+  expect(() => fluxly.track(big)).toThrow(refused);
+  expect(await ended(fluxly.flush())).toMatchObject({ accepted: 1, rejected: 0 });
+  expect(firstListOf(emulator, "events")).toMatchObject([{ event: "small" }]);
 });
 
 test("every event carries its time of capture and an id; what is not given is left out", async () => {

@@ -268,7 +268,7 @@ test("what cannot be used is refused by name; the entry's own class brings its h
   expect(() => setUp({ sdkKey: "not a key" })).toThrow("sdkKey");
   expect(() => setUp({ mobileKey: "" })).toThrow("mobileKey");
   expect(() => setUp({ environmentId: "a/b" })).toThrow("environmentId");
-  expect(() => setUp({ uri: "nowhere" })).toThrow("is not a URL");
+  expect(() => setUp({ uri: "nowhere" })).toThrow("is not an http or https URL");
   expect(() => setUp({ capcity: 1 } as never)).toThrow('did you mean "capacity"');
   expect(() => setUp({ capacity: 0 })).toThrow("capacity");
   const dispatcher = new EventDispatcher({ sdkKey: "sdk-1", transport: () => Promise.reject(new Error("offline")) });

@@ -340,8 +340,9 @@ test("5,000 values of the metadata are forgotten at the second flush", async () 
 });
 
 test("options that cannot be used are refused by name: an address that is not a URL, a capacity of 0, an unknown name", () => {
-  expect(() => setUp({ uri: "nowhere" })).toThrow('"nowhere/bulk" is not a URL');
-  expect(() => setUp({ endpointUri: "nowhere" })).toThrow('"nowhere" is not a URL');
+  expect(() => setUp({ uri: "nowhere" })).toThrow('"nowhere/bulk" is not an http or https URL');
+  expect(() => setUp({ endpointUri: "nowhere" })).toThrow('"nowhere" is not an http or https URL');
+  expect(() => setUp({ uri: "ftp://x" })).toThrow('"ftp://x/bulk" is not an http or https URL');
   expect(() => setUp({ capacity: 0 })).toThrow("capacity");
   expect(() => setUp({ flushInterval: 5 } as never)).toThrow('did you mean "flushIntervalMs"');
   expect(() => setUp({}, { kind: "mobileKey", value: "" })).toThrow("mobileKey is empty");

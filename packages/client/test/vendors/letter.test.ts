@@ -205,6 +205,11 @@ test("wrong arguments throw at once", () => {
   expect(() => letter.track({ userId: nobody, event: "E" })).toThrow("track: userId is required");
   expect(() => letter.track({ userId: "u", event: nobody })).toThrow("track: event is required");
   expect(() => setUp({ apiKey: "" })).toThrow("apiKey is required");
+  expect(() => setUp({ apiKey: "secret\n" })).toThrow(
+    /option "apiKey" has a character that HTTP does not allow[^\n]*$/,
+  );
+  for (const baseUrl of ["localhost:3", "ftp://x", ""])
+    expect(() => setUp({ baseUrl })).toThrow(`option "baseUrl" is "${baseUrl}"; it must be an http or https URL`);
   expect(() => setUp({ flushInterval: 1 } as object)).toThrow(
     'unknown option "flushInterval"; did you mean "flushIntervalMs"?',
   );
@@ -307,7 +312,7 @@ test("what an immediate call is refused for, it rejects with, and never throws",
     [() => letter.trackImmediate({ userId: "u" } as never), "track: event is required"],
     [
       () => letter.trackImmediate({ userId: "u", event: "A", properties: { big: 1n } }),
-      "track: cannot be written as JSON",
+      "track: cannot be written as JSON: Do not know how to serialize a BigInt",
     ],
   ] as const) {
     const answer = call();

@@ -43,6 +43,10 @@ test("a call that lacks a part of its path rejects and does not throw; nothing i
     [trophy.points.levels({} as never), "key is required"],
     [trophy.achievements.complete({ key: 5 as never, user: { id: "u" } }), "key is required"],
     [trophy.metrics.event({ ...words(), key: "" }), "POST /metrics/{key}/event: key is required"],
+    [trophy.metrics.event({ ...words(), key: ".." }), 'POST /metrics/{key}/event: key ".." cannot be part of a path'],
+    [trophy.users.get({ id: "." }), 'GET /users/{id}: id "." cannot be part of a path'],
+    [trophy.users.update({ id: "..", name: "n" }), 'PATCH /users/{id}: id ".." cannot be part of a path'],
+    [trophy.users.points({ id: "..", key: "xp" }), 'id ".." cannot be part of a path'],
   ] as const) {
     expect(call).toBeInstanceOf(Promise);
     const error: unknown = await (call as Promise<unknown>).catch((reason: unknown) => reason);
@@ -101,7 +105,34 @@ test("the base URL is that of the call, then of the client, then of the environm
   ]);
   expect(() => setUp({ baseUrl: "nowhere" })).toThrow('TrophyClient: "nowhere" is not an http or https URL');
   expect(() => createTrophyClientOn(host, { apiKey: "k", environment: { api: "ftp://x" } })).toThrow('"ftp://x"');
+  expect(() => setUp({ apiKey: "secret\n" })).toThrow(
+    /option "apiKey" has a character that HTTP does not allow[^\n]*$/,
+  );
+  const { trophy } = setUp();
+  for (const [requestOptions, option] of [
+    [{ apiKey: "secret\n" }, 'option "apiKey" has a character'],
+    [{ baseUrl: "localhost:3" }, 'option "baseUrl" is "localhost:3"; it must be an http or https URL'],
+  ] as const)
+    await expect(trophy.metrics.event(words(requestOptions))).rejects.toMatchObject({
+      name: "TrophyApiError",
+      message: expect.stringContaining(option),
+    });
   expect(() => createTrophyClientOn(host, { apiKey: "k", environment: {} as never })).toThrow("is not an http");
+});
+
+test("an idempotency key that is empty or that HTTP does not take is refused, and nothing is sent", async () => {
+  const { trophy, emulator } = setUp();
+  for (const [call, fault] of [
+    [words({}, { idempotencyKey: "" }), 'is ""; it must be a string that is not empty'],
+    [words({ headers: { "Idempotency-Key": "" } }), 'is ""; it must be a string that is not empty'],
+    [words({}, { idempotencyKey: 5 as never }), "is 5; it must be a string that is not empty"],
+    [words({}, { idempotencyKey: "two\nlines" }), "has a character that HTTP does not allow"],
+  ] as const)
+    await expect(trophy.metrics.event(call)).rejects.toMatchObject({
+      name: "TrophyApiError",
+      message: expect.stringContaining(`metrics.event: option "idempotencyKey" ${fault}`),
+    });
+  expect(emulator.requests).toBe(0);
 });
 
 test("tenant and headers of the client go with each request; its headers replace neither key nor tenant", async () => {
