@@ -34,6 +34,13 @@ export const LOG: readonly Mutant[] = [
     tests: [...COPY_TESTS, `${LOG_TESTS}/lanes/replay-store.test.ts`],
   },
   {
+    name: "marks are known in their order",
+    file: `${LOG_SOURCE}/lanes/dead-letter-marks.ts`,
+    find: "if (at === this.#count) this.#note(mark, at);",
+    replace: "this.#note(mark, at);",
+    tests: [`${LOG_TESTS}/lanes/dead-letters.test.ts`],
+  },
+  {
     name: "of the retries of a lane one has a batch on its way",
     file: `${LOG_SOURCE}/lanes/replay-store.ts`,
     find: "if (this.#options.turn?.take() === false) return undefined;",
