@@ -143,7 +143,7 @@ export const BANNED_WORDS: readonly BannedWord[] = [
       },
       {
         match: /^letters?$/,
-        files: /^packages\/log\/src\/lanes\/dead-letter(?:s|-values)\.ts$/,
+        files: /^packages\/log\/src\/lanes\/dead-letter(?:s|-marks|-values)\.ts$/,
         reason: "the stored keys of a mark and of a record of dead letters, whose file format is fixed",
       },
     ],

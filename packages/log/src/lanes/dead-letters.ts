@@ -12,14 +12,10 @@ import type { Clock, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
 import { recordsFrom } from "../records.ts";
 import type { Entry, Log, LogRecord, Position, RetentionLimits } from "../types.ts";
-import {
-  type DeadLetterMetadata,
-  type DeadLetterState,
-  type Mark,
-  parseMark,
-  parseMetadata,
-} from "./dead-letter-values.ts";
+import { DeadLetterMarks } from "./dead-letter-marks.ts";
+import { type DeadLetterMetadata, type DeadLetterState, parseMetadata } from "./dead-letter-values.ts";
 import { type LaneRuntime, openLaneLog } from "./lane-runtime.ts";
+import { isOvertaken } from "./overtaken.ts";
 
 export interface DeadLetter extends DeadLetterMetadata {
   /** Names it: its position in the log of dead letters. */
@@ -45,11 +41,6 @@ export interface DeadLetterFilter {
   /** Rejected at or after, before; epoch ms. */
   readonly sinceMs?: number;
   readonly untilMs?: number;
-}
-
-/** `at`: its position in the log of marks. */
-interface MarkAt extends Pick<Mark, "state" | "atMs"> {
-  readonly at: Position;
 }
 
 /**
@@ -93,14 +84,8 @@ export class DeadLetters {
   readonly log: Log;
   /** Where others may take the lane over: writes its state. **Errors**: it failed, or they have. */
   confirm: () => Promise<void> = () => Promise.resolve();
-  readonly #markLog: Log;
+  readonly #marks: DeadLetterMarks;
   readonly #clock: Clock;
-  /**
-   * The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it.
-   */
-  readonly #states: Map<Position, MarkAt>;
-  /** Of the last mark that is in {@link #states}, the position after it. */
-  #marks: Position;
   /** Batches that the ledger does not have yet: how many dead letters there were before each. */
   readonly #keeping = new Map<LogBatch, Position>();
   /** Absent when a mark or damage has changed it. */
@@ -114,11 +99,9 @@ export class DeadLetters {
   /** What was kept of a batch whose keeping failed half way. */
   readonly #keptOf = new WeakMap<LogBatch, Set<Position>>();
 
-  private constructor(log: Log, marks: Log, states: Map<Position, MarkAt>, knownTo: Position, clock: Clock) {
+  private constructor(log: Log, marks: DeadLetterMarks, knownTo: Position, clock: Clock) {
     this.log = log;
-    this.#markLog = marks;
-    this.#marks = marks.head;
-    this.#states = states;
+    this.#marks = marks;
     this.#knownTo = knownTo;
     this.#clock = clock;
   }
@@ -139,14 +122,10 @@ export class DeadLetters {
       { directory, segmentMaxBytes: SEGMENT_BYTES, metadataMaxBytes: METADATA_MAX_BYTES },
       runtime,
     );
-    const marks = await openLaneLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
-    const states = new Map<Position, MarkAt>();
-    for await (const { body, first: at } of recordsFrom(marks, marks.first)) {
-      const mark = parseMark(Buffer.from(body).toString());
-      if (mark === undefined || mark.letter < log.first || mark.letter >= log.head) continue;
-      states.set(mark.letter, { state: mark.state, atMs: mark.atMs, at });
-    }
-    const opened = new DeadLetters(log, marks, states, Math.min(since, log.head), runtime.clock);
+    const markLog = await openLaneLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const marks = await DeadLetterMarks.open(markLog, log, runtime.clock);
+    const opened = new DeadLetters(log, marks, Math.min(since, log.head), runtime.clock);
+    marks.onChange = () => (opened.#marked = undefined);
     await opened.#readOthers(head);
     return opened;
   }
@@ -175,7 +154,8 @@ export class DeadLetters {
   /** They may be many, and counts are read often. */
   #countMarked(): Pick<DeadLetterCounts, "retried" | "discarded"> {
     const counts = { retried: 0, discarded: 0 };
-    for (const [id, { state }] of this.#states) if (state !== "waiting" && !this.#damaged.has(id)) counts[state] += 1;
+    for (const [id, { state }] of this.#marks.entries())
+      if (state !== "waiting" && !this.#damaged.has(id)) counts[state] += 1;
     return counts;
   }
 
@@ -193,7 +173,7 @@ export class DeadLetters {
     this.#keeping.set(batch, this.#keeping.get(batch) ?? this.#knownTo);
     await this.#readOthers();
     await this.#keep(batch, outcomes);
-    if (this.#keptBefore.size > 0) await this.#mark(this.#deliveredNow(batch, outcomes), "retried");
+    if (this.#keptBefore.size > 0) await this.#marks.add(this.#deliveredNow(batch, outcomes), "retried");
   }
 
   #deliveredNow(batch: LogBatch, outcomes: readonly Outcome[]): readonly Position[] {
@@ -273,11 +253,11 @@ export class DeadLetters {
 
   /** How many marks there have been. */
   get marks(): number {
-    return this.#marks;
+    return this.#marks.count;
   }
 
   stateOf(deadLetterId: Position): DeadLetterState {
-    return this.#states.get(deadLetterId)?.state ?? "waiting";
+    return this.#marks.get(deadLetterId)?.state ?? "waiting";
   }
 
   /**
@@ -310,7 +290,7 @@ export class DeadLetters {
       for (const dead of deadLetters) {
         const { deadLetterId } = dead;
         if (deadLetterId < start || deadLetterId >= end) continue;
-        const isMarkedSince = (this.#states.get(deadLetterId)?.at ?? -1) >= marks;
+        const isMarkedSince = (this.#marks.get(deadLetterId)?.at ?? -1) >= marks;
         if (wanted?.has(deadLetterId) !== false && holds(isMarkedSince ? others : filter, dead)) yield dead;
       }
     }
@@ -343,28 +323,14 @@ export class DeadLetters {
   async mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
     if (deadLetterIds.length === 0) return;
     await this.confirm();
-    await this.#mark(deadLetterIds, state);
+    try {
+      await this.#marks.add(deadLetterIds, state);
+    } catch (error) {
+      if (!isOvertaken(error)) throw error;
+      // Those of another owner came first. Who has the lane now marks them again.
+      return this.mark(deadLetterIds, state);
+    }
     await this.confirm();
-  }
-
-  async #mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
-    const atMs = this.#clock.now();
-    await Promise.all(
-      deadLetterIds.map(async (id) => {
-        const bytes = Buffer.from(JSON.stringify({ letter: id, state, atMs } satisfies Mark));
-        const at = await this.#markLog.append({
-          source: "",
-          receivedAtMs: atMs,
-          metadata: "",
-          body: [bytes],
-          ends: Uint32Array.of(bytes.length),
-        });
-        // One after another: appends are answered in their order.
-        this.#states.set(id, { state, atMs, at });
-        this.#marks = at + 1;
-        this.#marked = undefined;
-      }),
-    );
   }
 
   /** What would be the first dead letter after {@link retain}. */
@@ -375,16 +341,14 @@ export class DeadLetters {
   /** Removes what is older or more than allowed. */
   async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
     await this.log.retain(limits, nowMs, this.log.head);
-    for (const ids of [this.#states, this.#damaged])
-      for (const id of ids.keys()) if (id < this.log.first) ids.delete(id);
+    for (const id of this.#damaged) if (id < this.log.first) this.#damaged.delete(id);
+    await this.#marks.retain(limits, nowMs);
     this.#marked = undefined;
-    // A mark is never needed longer than its dead letter.
-    await this.#markLog.retain(limits, nowMs, this.#markLog.head);
   }
 
   async close(): Promise<void> {
     await this.log.close();
-    await this.#markLog.close();
+    await this.#marks.close();
   }
 
   /** None for a record that holds no dead letters, whatever its checksum says. */
@@ -392,7 +356,7 @@ export class DeadLetters {
     return parseMetadata(metadata).flatMap((head, index) => {
       const end = ends[index];
       if (head === undefined || end === undefined) return [];
-      const mark = this.#states.get(first + index);
+      const mark = this.#marks.get(first + index);
       const dead: DeadLetter = {
         ...head,
         deadLetterId: first + index,

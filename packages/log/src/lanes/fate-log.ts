@@ -2,6 +2,7 @@
 import { recordsFrom } from "../records.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
 import { type BlockHead, bodyAt, decodeSparse, headOf, isSparse, OPEN, parkedOf, runsOf } from "./fate-blocks.ts";
+import { overtaken } from "./overtaken.ts";
 import type { SettledRuns } from "./settled-runs.ts";
 
 /** Which positions a block covers, and its own position in the log of blocks. */
@@ -27,11 +28,14 @@ const NOT_THERE = -1;
 
 export class BlockLog {
   readonly log: Log;
+  /** After the last block that was written here, or was read before that. */
+  knownTo: Position;
   /** Read when a fate is first looked for. */
   #places: Place[] | undefined;
 
   constructor(log: Log) {
     this.log = log;
+    this.knownTo = log.head;
   }
 
   /** The code of an event. The newest block counts: its events were settled again after a crash. */
@@ -49,36 +53,50 @@ export class BlockLog {
     return undefined;
   }
 
-  /** Durable when it resolves to the block's position. **Errors**: those of `Log.append`. */
+  /**
+   * Durable when it resolves to the block's position. **Errors**: those of `Log.append`, and that
+   * others came first, whose blocks are to be read.
+   */
   async append(head: BlockHead, body: Uint8Array): Promise<Position> {
+    if (this.hasOthers) throw overtaken("blocks of outcomes");
     const { first, count, form } = head;
     const metadata = JSON.stringify(head);
     const ends = Uint32Array.of(body.length);
     const at = await this.log.append({ source: "", receivedAtMs: 0, metadata, body: [body], ends });
+    this.knownTo = at + 1;
     this.#places?.push({ first, end: first + count, at, form });
     return at;
   }
 
   /**
-   * Tells each block from one on. Resolves to whether those before `to` could be read, but for what
-   * retention has taken; `undefined`: there may be any number.
+   * Tells each block from one on, before another. Resolves to whether all of them could be read,
+   * but for what retention has taken.
    */
-  async each(
-    from: Position,
-    to: Position | undefined,
-    tell: (head: BlockHead, record: LogRecord) => void,
-  ): Promise<boolean> {
-    const { head: end } = this.log;
+  async each(from: Position, to: Position, tell: (head: BlockHead, body: Uint8Array) => void): Promise<boolean> {
     let next: Position | undefined;
     let isWhole = true;
-    if (from >= end) return from >= (to ?? end);
+    if (from >= this.log.head) return from >= to;
     for await (const record of recordsFrom(this.log, from)) {
+      if (record.first >= to) break;
       const head = headOf(record);
       isWhole &&= record.first === (next ?? record.first) && head !== undefined;
       next = record.first + record.count;
-      if (head !== undefined) tell(head, record);
+      if (head !== undefined) tell(head, record.body);
     }
-    return isWhole && (next ?? from) >= (to ?? end);
+    return isWhole && (next ?? from) >= to;
+  }
+
+  /** Whether there are blocks that others have written since. */
+  get hasOthers(): boolean {
+    return this.log.head > this.knownTo;
+  }
+
+  /** Tells each of them. */
+  async eachOther(tell: (head: BlockHead, body: Uint8Array) => void): Promise<void> {
+    for (let to = this.log.head; this.knownTo < to; to = this.log.head) {
+      await this.each(this.knownTo, to, tell);
+      this.knownTo = to;
+    }
   }
 
   async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {

@@ -27,6 +27,7 @@ import type { Log, Position, RetentionLimits } from "../types.ts";
 import { AheadFates } from "./ahead-fates.ts";
 import {
   add,
+  type BlockHead,
   countsOf,
   DELIVERED_CODE,
   decodeSparse,
@@ -97,7 +98,7 @@ export class Fates {
     ahead: this.#ahead.unwritten,
   };
   #leavingPatches: ReadonlyMap<Position, number> = new Map();
-  /** The blocks of the last run that count, until what contradicts newer ones is durable. */
+  /** The blocks that count, until what contradicts newer ones is durable. */
   #believed: { readonly aheadFrom: Position | undefined; readonly blocksTo: Position } | undefined;
   /** Parked ones that are gone from the log. */
   #lostParked: readonly Position[] = [];
@@ -128,26 +129,25 @@ export class Fates {
     return fates;
   }
 
-  /** What a newer block has did not happen as far as the state goes. */
-  async #readAhead({ aheadFrom, blocksTo }: FateTail): Promise<void> {
-    this.#ahead.blocksFrom = aheadFrom;
-    const newerFrom = blocksTo ?? Number.POSITIVE_INFINITY;
-    let hasNewer = false;
-    const isWhole = await this.#blocks.each(Math.min(aheadFrom ?? newerFrom, newerFrom), blocksTo, (block, record) => {
-      const { first, count, form } = block;
-      if (!isSparse(form)) return;
-      const isNewer = record.first >= newerFrom;
-      hasNewer ||= isNewer;
-      if (form !== "patch") {
-        if (!isNewer) this.#ahead.read({ first, count, form, body: record.body }, this.end);
-      } else if (isNewer)
-        for (const [offset] of decodeSparse(record.body)) this.#unwritten.patch.set(first + offset, OPEN);
+  async #readAhead({ aheadFrom, blocksTo = this.#blocks.log.head }: FateTail): Promise<void> {
+    const isWhole = await this.#blocks.each(aheadFrom ?? blocksTo, blocksTo, ({ first, count, form }, body) => {
+      if (form === "ahead" || form === "gone") this.#ahead.read({ first, count, form, body }, this.end);
     });
     if (aheadFrom !== undefined && !isWhole) this.#isUnsure = true;
-    if (!hasNewer) return;
-    this.#ahead.forgetBlocks();
-    if (!this.#hasWrittenSingles) this.#believed = { aheadFrom, blocksTo: newerFrom };
+    this.#ahead.blocksFrom = aheadFrom;
+    this.#blocks.knownTo = Math.min(blocksTo, this.#blocks.log.head);
+    await this.#blocks.eachOther(this.#contradict);
   }
+
+  /** The state does not speak of it: what it has did not happen, and a block after it says so. */
+  readonly #contradict = ({ first, form }: BlockHead, body: Uint8Array): void => {
+    if (!isSparse(form)) return;
+    this.#believed ??= { aheadFrom: this.#ahead.blocksFrom, blocksTo: this.#blocks.knownTo };
+    this.#ahead.forgetBlocks();
+    const { patch } = this.#unwritten;
+    for (const [offset] of form === "patch" ? decodeSparse(body) : [])
+      if (!patch.has(first + offset)) patch.set(first + offset, OPEN);
+  };
 
   /** Between parked events there may be others of their users that have their outcome. */
   async #findSettled(from: Position, { blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
@@ -186,7 +186,7 @@ export class Fates {
     const { blocksFrom } = this.#ahead;
     const isSure = this.#hasWrittenSingles && this.#doubtTo <= this.end;
     const aheadFrom = this.#ahead.isEmpty ? undefined : blocksFrom;
-    const blocks = this.#believed ?? { aheadFrom, blocksTo: this.#blocks.log.head };
+    const blocks = this.#believed ?? { aheadFrom, blocksTo: this.#blocks.knownTo };
     const ahead = {
       ...(blocks.aheadFrom === undefined ? {} : { aheadFrom: blocks.aheadFrom }),
       blocksTo: blocks.blocksTo,
@@ -342,7 +342,7 @@ export class Fates {
 
   /**
    * Before the state with {@link tail} is written: a long tail becomes a block, or any tail where
-   * the state has no room for it. **Errors**: those of `Log.append`; the tail is then kept.
+   * the state has no room for it. **Errors**: those of `BlockLog.append`; all is then kept.
    */
   async flush({ whole = false }: { readonly whole?: boolean } = {}): Promise<void> {
     if (!this.isLong && !(whole && this.#tail.list.length > 0)) return;
@@ -389,6 +389,7 @@ export class Fates {
   }
 
   async #append(whole: boolean): Promise<void> {
+    if (this.#blocks.hasOthers) await this.#blocks.eachOther(this.#contradict);
     if (!this.#hasWrittenSingles) await this.#appendSingles();
     this.#believed = undefined;
     if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();

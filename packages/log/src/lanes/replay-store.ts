@@ -26,6 +26,8 @@ export interface ReplayState {
   readonly cursor: Position;
   /** Events of that batch; 0 for none. */
   readonly leased: number;
+  /** After its last event. Absent for none, and in states of before it was noted. */
+  readonly leasedTo?: Position;
   /** How many {@link Marks} there were when that batch was chosen, if its choice depends on any. */
   readonly marks?: number;
   readonly delivered: number;
@@ -157,7 +159,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
     if (this.#leased === undefined) this.#options.fates.expireTo(first);
     this.#dropAhead();
     const passed = this.#leased === undefined && this.#value.cursor < first;
-    const cursor = passed ? { cursor: first, leased: 0 } : {};
+    const { leased, leasedTo = 0 } = this.#value;
+    const cursor = passed ? { cursor: first, leased: first < leasedTo ? leased : 0 } : {};
     await this.#write({ ...cursor, expired: this.#account.state().expired });
     return expired;
   }
@@ -217,7 +220,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#drop(count);
     this.#leased = batch;
     const marks = this.#value.leased > 0 ? undefined : this.#options.marks?.count();
-    const change = { cursor: batch.first, leased: count, ...(marks === undefined ? {} : { marks }) };
+    const planned = { leased: count, leasedTo: positionAfter(batch, count) };
+    const change = { cursor: batch.first, ...planned, ...(marks === undefined ? {} : { marks }) };
     if (this.#isShared) this.#value = { ...this.#value, ...change };
     else await this.#write(change);
     return batch;
@@ -236,19 +240,22 @@ export class ReplayStore<T extends ReplayState> implements Store {
     return true;
   }
 
-  /** Retention has taken its first event, and may have taken more. */
+  /** Retention has taken all of it or, where nobody knows where it ends, its first event. */
   #forgetPlan(): void {
     const first = firstOf(this.#ahead);
-    if (first !== undefined && first > this.#value.cursor) this.#value = { ...this.#value, leased: 0 };
+    const { cursor, leasedTo = cursor + 1 } = this.#value;
+    if (first !== undefined && first >= leasedTo) this.#value = { ...this.#value, leased: 0 };
   }
 
   get #isShared(): boolean {
     return this.#options.state.isOurs !== undefined;
   }
 
-  /** The same batch as before, where one may have been acted on. */
+  /** The same batch as before, where one may have been acted on: what is left of it, alone. */
   #fitting(limits: BatchLimits): number {
-    return fitting(this.#ahead, limits, { gaps: "are chosen", planned: this.#value.leased });
+    const { leased, leasedTo = Number.POSITIVE_INFINITY } = this.#value;
+    const planned = Math.min(leased, this.#aheadBefore(leasedTo));
+    return fitting(this.#ahead, limits, { gaps: "are chosen", planned });
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {

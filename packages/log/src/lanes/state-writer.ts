@@ -2,6 +2,7 @@ import { WaybillError } from "@waybill/core";
 import type { DurableState } from "./durable-state.ts";
 import type { Fates } from "./fates.ts";
 import { type LaneStateValue, shortened } from "./lane-value.ts";
+import { isOvertaken } from "./overtaken.ts";
 
 export interface StateWriterOptions {
   readonly state: DurableState<LaneStateValue>;
@@ -97,7 +98,7 @@ export class StateWriter {
     try {
       // Only who has the lane writes its logs.
       if (this.isShared && fates?.isLong === true) await state.write(this.#written);
-      while (fates?.isLong === true && this.isOurs) await fates.flush();
+      while (fates?.isLong === true && this.isOurs) await this.#flush(fates);
     } catch (error) {
       note(error);
     }
@@ -114,15 +115,29 @@ export class StateWriter {
     this.error = failed;
   }
 
+  /**
+   * Where others have written meanwhile it is shown again whose the lane is.
+   * **Errors**: those of `Fates.flush` and of a write.
+   */
+  async #flush(fates: Fates, options: { readonly whole?: boolean } = {}): Promise<void> {
+    try {
+      await fates.flush(options);
+    } catch (error) {
+      if (!isOvertaken(error)) throw error;
+      if (this.isShared) await this.#options.state.write(this.#written);
+      await this.#flush(fates, options);
+    }
+  }
+
   /** A lane with many strands and many parked users has little room for the rest. */
   async #fitting(): Promise<LaneStateValue> {
     const { state, fates } = this.#options;
     const value = this.#value();
     if (state.fits(value)) return value;
     if (this.isShared) await state.write(this.#written);
-    await fates?.flush({ whole: true });
+    if (fates !== undefined) await this.#flush(fates, { whole: true });
     // What has got its outcome meanwhile.
-    while (fates?.isLong === true && this.isOurs) await fates.flush();
+    while (fates?.isLong === true && this.isOurs) await this.#flush(fates);
     const withoutRuns = this.#value();
     return state.fits(withoutRuns) ? withoutRuns : shortened(withoutRuns);
   }

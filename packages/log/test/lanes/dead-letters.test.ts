@@ -1,27 +1,26 @@
 /** What dead letters are known of after a crash, and what was known of them before. */
-import { DELIVERED, type Outcome } from "@waybill/core";
-import { DeadLetters, type Position } from "@waybill/log";
+import { DELIVERED, type Outcome, WaybillError } from "@waybill/core";
+import { DeadLetters, type LaneRuntime, type Log, openLog, type Position } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { openStore } from "../lib/log-store.ts";
+import { openStore, push } from "../lib/log-store.ts";
 
 const WIDE = { maxEvents: 1_000, maxBytes: 1_000_000 };
 const NEVER: Outcome = { status: "rejected", reason: "never" };
 
+const LETTER = {
+  source: "web",
+  receivedAtMs: 1,
+  rejectedAtMs: 2,
+  reason: "never",
+  metadata: "",
+  state: "waiting" as const,
+  event: Buffer.from("{}"),
+};
+
 async function openFour(disk: SimDisk): Promise<DeadLetters> {
   const opened = await DeadLetters.open("/dead", 10, { disk, clock: new VirtualClock() });
-  for (let id = opened.log.head; id < 4; id++)
-    await opened.adopt({
-      deadLetterId: id,
-      position: id,
-      source: "web",
-      receivedAtMs: 1,
-      rejectedAtMs: 2,
-      reason: "never",
-      metadata: "",
-      state: "waiting",
-      event: Buffer.from("{}"),
-    });
+  for (let id = opened.log.head; id < 4; id++) await opened.adopt({ ...LETTER, deadLetterId: id, position: id });
   return opened;
 }
 
@@ -99,4 +98,56 @@ test("dead letters are listed as they were when there were so many marks, also a
   expect(await waiting(marks)).toEqual([0, 2, 3]);
   expect(await waiting(0)).toEqual([0, 1, 2, 3]);
   expect(await waiting(3)).toEqual([0]);
+});
+
+/** Two dead letters; `marks` is appended to by others as well, and tells that they came first. */
+async function shared(): Promise<{ readonly dead: DeadLetters; readonly marks: Log; overtake(): void }> {
+  const disk = new SimDisk();
+  const clock = new VirtualClock();
+  let marks: Log | undefined;
+  const runtime: LaneRuntime = {
+    clock,
+    openLog: async (options) => {
+      const log = await openLog(options, { disk, clock });
+      if (options.directory.endsWith("/marks")) marks = log;
+      return log;
+    },
+  };
+  const dead = await DeadLetters.open("/dead", 10, runtime);
+  for (const position of [0, 1]) await dead.adopt({ ...LETTER, deadLetterId: position, position });
+  if (marks === undefined) throw new Error("no marks");
+  const log = marks;
+  const overtake = (): void => {
+    const append = log.append.bind(log);
+    log.append = async () => {
+      log.append = append;
+      await push(log, ['{"letter":0,"state":"discarded","atMs":1}']);
+      throw new WaybillError("WAYBILL_LOG_UNAVAILABLE", "another writer came first", { reason: "overtaken" });
+    };
+  };
+  return { dead, marks, overtake };
+}
+
+test("a mark of another owner is known once it is read, and a later one counts", async () => {
+  const { dead, marks } = await shared();
+  await push(marks, ['{"letter":0,"state":"discarded","atMs":1}']);
+  await dead.mark([1], "retried");
+  expect(dead.marks).toBe(2);
+  expect(dead.counts()).toMatchObject({ waiting: 0, retried: 1, discarded: 1 });
+  await dead.mark([0], "waiting");
+  expect(dead.counts()).toMatchObject({ waiting: 1, retried: 1, discarded: 0 });
+});
+
+test("where another owner's marks come first, it is shown again whose the lane is", async () => {
+  const { dead, marks, overtake } = await shared();
+  let shown = 0;
+  dead.confirm = async () => void (shown += 1);
+  overtake();
+  await dead.mark([0], "retried");
+  expect(shown).toBe(3);
+  expect([dead.stateOf(0), dead.marks]).toEqual(["retried", 2]);
+  dead.confirm = () => (marks.head === 2 ? Promise.resolve() : Promise.reject(new Error("fenced")));
+  overtake();
+  await expect(dead.mark([1], "retried")).rejects.toThrow("fenced");
+  expect(marks.head).toBe(3);
 });

@@ -1,6 +1,15 @@
 /** What a replay's store does when reading fails, and where another process may take it over. */
 import { DELIVERED, type Outcome, outcomesOf } from "@waybill/core";
-import { type DurableState, Fates, type LogRecord, NO_FATES, type Piece, ReplayStore, type Turn } from "@waybill/log";
+import {
+  type DurableState,
+  Fates,
+  type LogBatch,
+  type LogRecord,
+  NO_FATES,
+  type Piece,
+  ReplayStore,
+  type Turn,
+} from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
@@ -25,10 +34,12 @@ interface Given {
   readonly failsAt?: readonly number[];
   /** Positions that were marked, in order: they are not chosen any more. */
   readonly marked?: readonly number[];
+  /** Retention has taken all before. Default 0. */
+  readonly first?: number;
   readonly turn?: Turn;
 }
 
-async function open(total: number, { state = {}, initial = {}, failsAt = [], marked, turn }: Given = {}) {
+async function open(total: number, { state = {}, initial = {}, failsAt = [], marked, first = 0, turn }: Given = {}) {
   const failing = new Set(failsAt);
   const written: State[] = [];
   const store = new ReplayStore<State>({
@@ -47,7 +58,7 @@ async function open(total: number, { state = {}, initial = {}, failsAt = [], mar
       tail: { from: 0, runs: [], before: NO_FATES },
     }),
     async *pieces(from, marks) {
-      for (let at = from; at < total; at++) {
+      for (let at = Math.max(first, from); at < total; at++) {
         if (failing.delete(at)) throw new Error(`cannot read ${at}`);
         if (marked?.slice(0, marks).includes(at) !== true) yield pieceAt(at);
       }
@@ -160,4 +171,54 @@ test("a batch is chosen in the store's turn, which lasts until all of it is sett
   expect(calls).toEqual([]);
   await open(4, { turn, initial: { leased: 2 } });
   expect(calls).toEqual(["take"]);
+});
+
+const PLANNED = { cursor: 1, leased: 4, leasedTo: 5 };
+
+async function batches(store: ReplayStore<State>): Promise<readonly (readonly number[])[]> {
+  const found: number[][] = [];
+  while (!store.value.done) {
+    const batch = await store.lease(LIMITS);
+    if (batch === undefined) continue;
+    found.push(Array.from({ length: batch.count }, (_, index) => (batch as LogBatch).positionAt(index)));
+    await store.settle(batch, outcomesOf(batch.count, DELIVERED));
+  }
+  return found;
+}
+
+test.each([
+  {
+    first: 1,
+    expected: [
+      [1, 2, 3, 4],
+      [5, 6, 7],
+    ],
+  },
+  {
+    first: 3,
+    expected: [
+      [3, 4],
+      [5, 6, 7],
+    ],
+  },
+  { first: 5, expected: [[5, 6, 7]] },
+])("what retention, having removed all before $first, has left of a planned batch goes alone", async (given) => {
+  const { store } = await open(8, { ...given, initial: PLANNED });
+  expect(await batches(store)).toEqual(given.expected);
+  expect(store.account()).toMatchObject({ accepted: 8, expired: given.first, pending: 0, balanced: true });
+});
+
+test("so it is where a batch that was given back is removed while its replay waits", async () => {
+  const { store, written } = await open(8, { initial: PLANNED });
+  const batch = await store.lease(LIMITS);
+  await store.settle(batch as never, outcomesOf(4, LATER));
+  await store.expire(3, 2, store.progress());
+  expect(written.at(-1)).toMatchObject({ cursor: 3, leasedTo: 5, expired: 2 });
+  const again = await open(8, { first: 3, initial: written.at(-1) ?? {} });
+  for (const one of [store, again.store]) expect((await batches(one))[0]).toEqual([3, 4]);
+});
+
+test("of a plan of before its end was noted, what retention has left is planned anew", async () => {
+  const { store } = await open(8, { first: 3, initial: { cursor: 1, leased: 4 } });
+  expect((await batches(store))[0]).toEqual([3, 4, 5]);
 });

@@ -1,4 +1,4 @@
-import { DELIVERED, type Outcome } from "@waybill/core";
+import { DELIVERED, type Outcome, WaybillError } from "@waybill/core";
 import {
   DeadLetters,
   type DurableState,
@@ -17,6 +17,7 @@ import { expect, test } from "vitest";
 import { push } from "../lib/log-store.ts";
 
 const LIMITS = { maxEvents: 2, maxBytes: 1_000 };
+const FILTERED: Outcome = { status: "dropped", reason: "filtered" };
 const NEVER: Outcome = { status: "rejected", reason: "no" };
 
 /** A state that others may take: each write waits until the test answers it. */
@@ -61,6 +62,8 @@ interface Opened {
   readonly store: LogStore;
   readonly state: SharedState;
   readonly dead: Log;
+  /** Of its fates. */
+  readonly blocks: Log;
   readonly opened: readonly string[];
   /** Writes that were reported as failed. */
   readonly reported: readonly unknown[];
@@ -73,9 +76,12 @@ async function open(texts: readonly string[], change: Partial<LaneStateValue> = 
   const state = new SharedState({ ...newLaneState(log, false), ...change });
   await push(log, texts);
   const opened: string[] = [];
-  const openOther: OpenLog = (options) => {
+  const logs = new Map<string, Log>();
+  const openOther: OpenLog = async (options) => {
     opened.push(options.directory);
-    return openLog({ ...options, directory: `/else${options.directory}` }, { disk, clock });
+    const own = await openLog({ ...options, directory: `/else${options.directory}` }, { disk, clock });
+    logs.set(options.directory, own);
+    return own;
   };
   const runtime = { clock, openLog: openOther };
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
@@ -84,7 +90,7 @@ async function open(texts: readonly string[], change: Partial<LaneStateValue> = 
   const reported: unknown[] = [];
   const onStateError = (error: unknown): void => void reported.push(error);
   const store = new LogStore({ name: "a", log, state, deadLetters, fates, clock, delivery, onStateError });
-  return { store, state, dead: deadLetters.log, opened, reported };
+  return { store, state, dead: deadLetters.log, blocks: logs.get("/fates") as Log, opened, reported };
 }
 
 const events = (count: number): string[] => Array.from({ length: count }, (_, index) => `{"n":${index}}`);
@@ -232,4 +238,46 @@ test("a dead letter that its last owner has kept late is not kept once more", as
   expect(dead.head).toBe(before.dead.head);
   expect(store.account()).toMatchObject({ rejected: 2, pending: 0, balanced: true });
   expect(state.written.at(-1)).toMatchObject({ dead: 2 });
+});
+
+/** Its outcomes make a block, and while that is being written another process's comes first. */
+async function overtaken(): Promise<Opened & { readonly settled: Promise<void> }> {
+  const lane = await open(events(200));
+  const { store, state, blocks } = lane;
+  const batch = await store.lease({ maxEvents: 200, maxBytes: 100_000 });
+  if (batch === undefined) throw new Error("nothing to lease");
+  await store.plan(batch);
+  const append = blocks.append.bind(blocks);
+  blocks.append = async () => {
+    blocks.append = append;
+    await push(blocks, ["another's"]);
+    state.isOpen = false;
+    throw new WaybillError("WAYBILL_LOG_UNAVAILABLE", "another writer came first", { reason: "overtaken" });
+  };
+  const outcomes = events(200).map((_, index): Outcome => (index % 2 === 0 ? DELIVERED : FILTERED));
+  const settled = store.settle(batch, outcomes);
+  void settled.catch(() => undefined);
+  expect(await isSettled(settled)).toBe(false);
+  return { ...lane, settled };
+}
+
+test("a block of outcomes that was overtaken is written once a write has shown again whose the lane is", async () => {
+  const { state, blocks, reported, settled } = await overtaken();
+  expect(blocks.head).toBe(1);
+  state.isOpen = true;
+  state.waiting.shift()?.answer();
+  await settled;
+  expect(blocks.head).toBe(2);
+  expect(state.written.at(-1)).toMatchObject({ position: 200, fates: { from: 200, runs: [], blocksTo: 2 } });
+  expect(reported).toEqual([]);
+});
+
+test("and not at all where that write is refused", async () => {
+  const { state, blocks, settled } = await overtaken();
+  state.refuse();
+  expect(await isSettled(settled)).toBe(false);
+  // Of the state itself, which goes without the block.
+  state.refuse();
+  await expect(settled).rejects.toThrow("another process");
+  expect(blocks.head).toBe(1);
 });

@@ -51,8 +51,8 @@ export function companionRuntime(
         partition,
         positions: "written",
         next: position,
-        // What another owner has kept is not kept again.
-        rejectsAfterOthers: companion === "dead",
+        // What another owner has written is read first, and whose the lane is shown again.
+        rejectsAfterOthers: true,
         ...(onBroken === undefined ? {} : { onBroken }),
         ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
       });

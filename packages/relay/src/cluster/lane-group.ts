@@ -328,7 +328,8 @@ export class LaneGroup {
       if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
     };
     await readTo({ clock, what: "the partition", log, position: knownTo(state.lane.initial), check });
-    const { dead = 0, marks = 0, fates } = state.lane.initial;
+    const { dead = 0, marks: ofLane = 0, fates } = state.lane.initial;
+    const marks = Math.max(ofLane, ...state.replays.map((replay) => replay.marks ?? 0));
     const known = { dead, marks, fates: fates?.blocksTo ?? 0 };
     const runtime = partitions.companions(this.#config.name, partition, { known, check });
     const config = this.#config;

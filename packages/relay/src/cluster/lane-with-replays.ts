@@ -7,7 +7,8 @@ import type { StoredReplay } from "../delivery/stored-replay.ts";
 import type { PartLedger } from "./asked-replays.ts";
 
 /** How far a replay is in a partition: what of its state was not known when it was asked for. */
-export type ReplayProgress = PartLedger & Pick<StoredReplay, "id" | "cursor" | "leased" | "marks" | "done">;
+export type ReplayProgress = PartLedger &
+  Pick<StoredReplay, "id" | "cursor" | "leased" | "leasedTo" | "marks" | "done">;
 
 export type LaneWithReplaysValue = LaneStateValue & { readonly replays?: readonly ReplayProgress[] };
 
@@ -20,9 +21,9 @@ export function parseLaneWithReplays(value: unknown): LaneWithReplaysValue | und
 
 function isProgress(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { id, done, dropped, total, cursor, leased, marks = 0, delivered, rejected, expired } = value;
+  const { id, done, dropped, total, cursor, leased, leasedTo = 0, marks = 0, delivered, rejected, expired } = value;
   const isNamed = typeof id === "string" && typeof done === "boolean" && isDropped(dropped);
-  return isNamed && [total, cursor, leased, marks, delivered, rejected, expired].every(isCount);
+  return isNamed && [total, cursor, leased, leasedTo, marks, delivered, rejected, expired].every(isCount);
 }
 
 export class LaneWithReplays {
@@ -107,9 +108,23 @@ export class LaneWithReplays {
     };
   }
 
-  #note({ id, total, cursor, leased, marks, delivered, rejected, expired, dropped = {}, done }: StoredReplay): void {
+  #note({ id, total, cursor, leased, leasedTo, marks, ...ledger }: StoredReplay): void {
+    const { delivered, rejected, expired, dropped = {}, done } = ledger;
+    const planned = leased === 0 || leasedTo === undefined ? {} : { leasedTo };
     const chosen = marks === undefined ? {} : { marks };
-    this.#replays.set(id, { id, total, cursor, leased, ...chosen, delivered, rejected, expired, dropped, done });
+    this.#replays.set(id, {
+      id,
+      total,
+      cursor,
+      leased,
+      ...planned,
+      ...chosen,
+      delivered,
+      rejected,
+      expired,
+      dropped,
+      done,
+    });
     this.#made = undefined;
   }
 

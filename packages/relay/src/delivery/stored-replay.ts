@@ -53,7 +53,7 @@ export function abandoned(id: string, nowMs: number): StoredReplay {
 export function parseReplay(value: unknown, id: string): StoredReplay | undefined {
   if (!isObject(value) || value["id"] !== id) return undefined;
   const { destination, choice, eventsPerSecond, createdAtMs, cancelled, done, dropped } = value;
-  const { total, cursor, leased, marks, delivered, rejected, expired, fates, to } = value;
+  const { total, cursor, leased, leasedTo, marks, delivered, rejected, expired, fates, to } = value;
   const fits =
     typeof destination === "string" &&
     typeof cancelled === "boolean" &&
@@ -62,7 +62,7 @@ export function parseReplay(value: unknown, id: string): StoredReplay | undefine
     (dropped === undefined || isDropped(dropped)) &&
     (eventsPerSecond === undefined || isPositive(eventsPerSecond)) &&
     (fates === undefined || isFateTail(fates)) &&
-    [to, marks].every((given) => given === undefined || isCount(given)) &&
+    [to, leasedTo, marks].every((given) => given === undefined || isCount(given)) &&
     isChoice(choice);
   return fits ? withIds(value as unknown as StoredReplay) : undefined;
 }

@@ -73,6 +73,30 @@ test("a relay that was stopped for long changes nothing of what others went on w
   await world.end();
 });
 
+test("what retention has left of a batch that was on its way when its relay died goes again alone", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.requests.length = 0;
+  world.latencyMs = 5_000;
+  const wish = { ...ALL, partitions: [0] };
+  const { id } = await world.run(one.environment.clusterReplays.begin(wish));
+  await world.clock.until(() => world.requests.length > 0);
+  // The partition's checkpoint, beside the plan.
+  await world.run(one.environment.sync());
+  one.kill();
+  const removed = BATCH / 2;
+  const asked = { topic: "waybill.test", partition: 0, offset: removed, deadlineMs: 5_000 };
+  await world.run(world.cluster.connect("retention").removeBefore(asked));
+  const two = await world.start("two");
+  const { account } = await world.ended(two, id);
+  const [first, again] = world.requests.map(({ ids }) => ids);
+  expect(again).toEqual(first?.slice(removed));
+  expect(account).toMatchObject({ accepted: EVENTS, delivered: EVENTS - removed, expired: removed, pending: 0 });
+  await world.end();
+});
+
 test("a replay that is ended stays where it is, also where no relay had the lane then", async () => {
   const world = new ReplayWorld();
   const one = await world.start("one");
