@@ -1,7 +1,8 @@
 /**
  * What became of dead letters since they were kept: a small log beside theirs, in which the last
- * mark of each counts. All marks up to {@link DeadLetterMarks.count} are known, and none after it:
- * also where one of an owner that was replaced comes late, in front of those that are written here.
+ * mark of each counts, but that what was delivered stays so. All marks up to
+ * {@link DeadLetterMarks.count} are known, and none after it: also where one of an owner that was
+ * replaced comes late, in front of those that are written here.
  */
 import type { Clock } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
@@ -80,6 +81,8 @@ export class DeadLetterMarks {
     if (mark === undefined) return;
     const { letter: id, state, atMs } = mark;
     if (id < this.#deadLetters.first || id >= this.#deadLetters.head) return;
+    // What was delivered cannot be given up any more: the operator's look was older.
+    if (state === "discarded" && this.#last.get(id)?.state === "retried") return;
     this.#last.set(id, { state, atMs, at });
     this.onChange();
   }

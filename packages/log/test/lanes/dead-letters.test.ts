@@ -138,6 +138,17 @@ test("a mark of another owner is known once it is read, and a later one counts",
   expect(dead.counts()).toMatchObject({ waiting: 1, retried: 1, discarded: 0 });
 });
 
+test("what a retry has delivered is not discarded after that, also for who reads it anew", async () => {
+  const { dead, marks } = await shared();
+  await dead.mark([0], "retried");
+  await dead.mark([0, 1], "discarded");
+  expect([dead.stateOf(0), dead.stateOf(1), dead.marks, marks.head]).toEqual(["retried", "discarded", 3, 3]);
+  expect(dead.counts()).toMatchObject({ waiting: 0, retried: 1, discarded: 1 });
+  // What was given up may be delivered all the same, where it was on its way.
+  await dead.mark([1], "retried");
+  expect(dead.counts()).toMatchObject({ waiting: 0, retried: 2, discarded: 0 });
+});
+
 test("where another owner's marks come first, it is shown again whose the lane is", async () => {
   const { dead, marks, overtake } = await shared();
   let shown = 0;

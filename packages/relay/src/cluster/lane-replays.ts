@@ -140,7 +140,7 @@ export class LaneReplays {
   async #end({ environment, id }: AskedReplay, part: ReplayPart): Promise<void> {
     const { replays, state, partition, records } = this.#options;
     if (this.#ending.has(id)) return;
-    await replays.stop(id, 0);
+    await replays.stop(id);
     // Only the owner may say how far it is; whoever comes after it reads the same.
     if (!state.isFinal(id)) await state.confirm();
     if (!state.isOurs) return;

@@ -336,6 +336,21 @@ test("a retry of dead letters goes on with the lane, and each is marked", async 
   await world.end();
 });
 
+test("a retry that is ended while the vendor has a batch of it learns the answer, and no other one sends it", async () => {
+  const { world, one } = await withDeadLetters(8);
+  world.latencyMs = 500;
+  const part = { partition: 1, from: 0, to: 8, total: 8 };
+  const wish = { destination: "segment", choice: { state: "waiting" as const }, part };
+  const first = await world.run(one.environment.clusterReplays.retry(wish));
+  const second = await world.run(one.environment.clusterReplays.retry(wish));
+  for (let turn = 0; turn < 1_000 && world.requests.length < 1; turn++) await world.pass(20);
+  expect(await world.run(one.environment.clusterReplays.cancel(first.id))).toBe(true);
+  expect((await world.ended(one, second.id)).account).toMatchObject({ delivered: 4, balanced: true });
+  expect((await world.view(one, first.id))?.account).toMatchObject({ delivered: 4, pending: 4 });
+  expect(world.sent.toSorted()).toEqual([...new Set(world.sent)].toSorted());
+  await world.end();
+});
+
 test.each([3, 4])(
   "two retries of the same dead letters send each once, also when their relay dies at request %i",
   async (requests) => {

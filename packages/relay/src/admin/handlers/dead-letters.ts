@@ -135,8 +135,11 @@ async function discardAll(view: AdminView, call: Call<"discardDeadLetters">): Pr
   let discarded = 0;
   const mark = async (): Promise<void> => {
     events += chosen.length;
-    if (!isDryRun) await deadLetters.mark(chosen, "discarded");
-    if (!isDryRun) discarded += chosen.length;
+    if (!isDryRun) {
+      await deadLetters.mark(chosen, "discarded");
+      // A retry may have delivered some meanwhile.
+      discarded += chosen.filter((id) => deadLetters.stateOf(id) === "discarded").length;
+    }
     chosen = [];
   };
   const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
