@@ -46,7 +46,7 @@ export async function confirmed(options: ConfirmationOptions): Promise<readonly 
 }
 
 /** Which relays have not confirmed yet that they carried out everything before an offset. */
-export function unconfirmed(
+function unconfirmed(
   relays: readonly RelayEntry[],
   offset: number,
   concerns: (lane: LaneEntry) => boolean,
