@@ -294,7 +294,7 @@ export const TROPHY: Seed = {
     },
     {
       behaviour: "Retry-After in seconds or as a date, 60 s at most; 0 asks for nothing",
-      code: `${CLIENT}#if (waitMs !== undefined) return waitMs === 0 ? undefined : waitMs;`,
+      code: "packages/core/src/retry-after.ts#waits.find((ms) => ms > 0 && ms <= SANE_MAX_MS)",
       tests: [
         `${REQUESTS}#a Retry-After may be a date, is 60 s at most, and 0 asks for nothing`,
         `${TESTS}#[trophy 10] waits as long as Retry-After says; else until X-RateLimit-Reset, which is a time`,
@@ -302,7 +302,7 @@ export const TROPHY: Seed = {
     },
     {
       behaviour: "X-RateLimit-Reset is a time in epoch seconds",
-      code: `${CLIENT}#Number(reset) * 1_000 - nowMs`,
+      code: "packages/core/src/retry-after.ts#seconds * SECOND_MS - nowMs",
       tests: [`${TESTS}#[trophy 10] waits as long as Retry-After says; else until X-RateLimit-Reset, which is a time`],
     },
     {

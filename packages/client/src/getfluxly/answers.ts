@@ -91,7 +91,8 @@ export function errorOf(delivery: Delivery): GetFluxlyError | undefined {
     return new GetFluxlyError(failure.reason, { code: unanswered(failure.status), retryable });
   const { status, body } = response;
   const answer = parse(body);
-  const options = { retryable, status, retryAfterMs: retryAfterMs(response, delivery.last?.atMs ?? 0), details: answer };
+  const waitMs = retryAfterMs(response, delivery.last?.atMs ?? 0);
+  const options = { retryable, status, retryAfterMs: waitMs, details: answer };
   if (status < 300)
     return new GetFluxlyError("the answer is not what was expected", {
       ...options,

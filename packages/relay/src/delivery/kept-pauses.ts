@@ -15,7 +15,9 @@ export class KeptPauses {
     return (await this.#disk.list(this.#directory)).includes(destination);
   }
 
-  /** Durable when it resolves. **Errors**: `WAYBILL_DISK`; then it may hold after a restart, or not. */
+  /**
+   * Durable when it resolves. **Errors**: `WAYBILL_DISK`; then it may hold after a restart, or not.
+   */
   keep(destination: string, isPaused: boolean): Promise<void> {
     const kept = this.#changing.then(() => this.#keep(destination, isPaused));
     this.#changing = kept.catch(() => undefined);

@@ -67,7 +67,7 @@ test.each([
   expect([flags.flag("a"), flags.flag("toString")]).toEqual([{ variations: [2] }, undefined]);
 });
 
-test("what is no file of flags, or would never end, is refused before it is read", () => {
+test("a pipe, and what is larger than flags are, is refused before it is read", () => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-flags-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const open = (flagsFile: string) => (): unknown => createFlagSource(configWith({ flagsFile }), {});
