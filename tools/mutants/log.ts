@@ -55,6 +55,13 @@ export const LOG: readonly Mutant[] = [
     tests: ["packages/relay/test/delivery/replays.test.ts"],
   },
   {
+    name: "what was delivered is not discarded after that",
+    file: `${LOG_SOURCE}/lanes/dead-letter-marks.ts`,
+    find: 'if (state === "discarded" && ',
+    replace: 'if (state === "waiting" && ',
+    tests: ["packages/log/test/lanes/dead-letters.test.ts"],
+  },
+  {
     name: "a retry keeps its turn until all of its batch is settled",
     file: `${LOG_SOURCE}/lanes/replay-store.ts`,
     find: "if (left === 0) this.#options.turn?.end();",

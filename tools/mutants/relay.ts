@@ -262,6 +262,41 @@ const BOUNDARIES: readonly Mutant[] = [
     replace: "if (going >= 0) return;",
     tests: ["packages/relay/test/delivery/replays.test.ts"],
   },
+  {
+    name: "a replay that is ended learns the answer to what is on its way",
+    file: "packages/relay/src/delivery/replays.ts",
+    find: "deadlineMs ?? timeoutMs + SETTLE_MS",
+    replace: "deadlineMs ?? 0",
+    tests: ["packages/relay/test/delivery/replays.test.ts"],
+  },
+  {
+    name: "what a retry has delivered is marked, though its destination is gone",
+    file: "packages/relay/src/delivery/replay-job.ts",
+    find: "if (deadLetters === undefined) throw new",
+    replace: "if (deadLetters === undefined) return void new",
+    tests: ["packages/relay/test/delivery/replays.test.ts"],
+  },
+  {
+    name: "a pause ends what is sent beside the lane",
+    file: "packages/relay/src/delivery/guests.ts",
+    find: "this.#paused.abort();",
+    replace: "void this.#paused;",
+    tests: ["packages/relay/test/delivery/guests.test.ts"],
+  },
+  {
+    name: "parked events take no room from replays",
+    file: "packages/relay/src/delivery/destination.ts",
+    find: "return events - held < this.#limits.maxEvents;",
+    replace: "return events + 0 * held < this.#limits.maxEvents;",
+    tests: ["packages/relay/test/cluster/replays-paused.test.ts"],
+  },
+  {
+    name: "a pause on the disk is durable",
+    file: "packages/relay/src/delivery/kept-pauses.ts",
+    find: "await this.#disk.syncDirectory(this.#directory);",
+    replace: "void this.#disk;",
+    tests: ["packages/relay/test/delivery/kept-pauses.test.ts"],
+  },
 ];
 
 /** Errors that speak, and rotations that last. */

@@ -255,23 +255,26 @@ export class LaneGroup {
   /** Never rejects. */
   async #begin(partition: number, tenure: Tenure): Promise<void> {
     if (!this.#mayBegin(partition, tenure)) return;
+    const { holds, partitions } = this.#options;
+    let held: OpenPartition;
     try {
       // An answer to an operator may not wait for this relay, if it comes before this. And what
       // the owner before has read, as that a replay is over, is in the lane's state no more.
-      await this.#options.holds.caughtUpWithAll();
+      await holds.caughtUpWithAll();
+      if (!this.#mayBegin(partition, tenure)) return;
+      held = await partitions.open(partition);
     } catch (error) {
       return this.#couldNotBegin(partition, tenure, error);
     }
-    // Who takes the partition away does not wait for the above.
-    await this.#serially(partition, () => this.#beginCaughtUp(partition, tenure));
+    // Who takes the partition away does not wait for the above, which may take a minute.
+    await this.#serially(partition, () => this.#beginIn(held, tenure));
   }
 
-  async #beginCaughtUp(partition: number, tenure: Tenure): Promise<void> {
-    if (!this.#mayBegin(partition, tenure) || this.#lanes.has(partition)) return;
+  async #beginIn(held: OpenPartition, tenure: Tenure): Promise<void> {
+    const { partition } = held;
     const { partitions, holds } = this.#options;
-    let held: OpenPartition | undefined;
     try {
-      held = await partitions.open(partition);
+      if (!this.#mayBegin(partition, tenure) || this.#lanes.has(partition)) return await partitions.release(held);
       const lane = await this.#open(held, tenure);
       this.#lanes.set(partition, { ...lane, held, tenure });
       this.#opened(partition);
@@ -279,7 +282,7 @@ export class LaneGroup {
       lane.replays.look();
       if (!this.#mayBegin(partition, tenure)) await this.#close(partition, 0);
     } catch (error) {
-      if (held !== undefined) await partitions.release(held);
+      await partitions.release(held);
       this.#couldNotBegin(partition, tenure, error);
     }
   }

@@ -42,6 +42,7 @@ function partition(at: number, reasons: readonly string[], damaged = 0): Partiti
     mark: async (ids: readonly number[]) => {
       for (const id of ids) kept[id] = undefined;
     },
+    stateOf: (id: number) => (kept[id] === undefined ? "discarded" : "waiting"),
   };
   const destination = { deadLetters, config: { name: "segment" }, attempts: () => Promise.resolve([]) };
   const chosen = async (choice: { deadLetters: object }): Promise<number> => {
