@@ -1,28 +1,38 @@
-/** A relay that runs a replay is killed at each of the first calls by which it writes something. */
+/** A relay that runs a replay is killed at each call by which it writes something. */
 import type { Broker } from "@waybill/log-kafka";
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { ALL, BATCH, expectAllOnce, PARTITIONS, ReplayWorld, type TestRelay } from "./lib/replay-world.ts";
 
-/** As many a replay makes at least. */
-const CALLS = 19;
-
 type Moment = "before" | "after";
 
-/** Kills its relay at the n-th call that writes: before it is sent, or once it was answered. */
-function killedAt(wanted: () => number, moment: Moment): (broker: Broker, relay: () => TestRelay) => Broker {
-  return (broker, relay) => {
-    let calls = 0;
+/** Its relay is killed at the n-th call that writes: before it is sent, or once it was answered. */
+class Killer {
+  wanted = Number.POSITIVE_INFINITY;
+  calls = 0;
+  readonly #moment: Moment;
+  #isArmed = false;
+
+  constructor(moment: Moment) {
+    this.#moment = moment;
+  }
+
+  arm(wanted: number): void {
+    this.wanted = wanted;
+    this.#isArmed = true;
+  }
+
+  around(broker: Broker, relay: () => TestRelay): Broker {
     const around = <A extends object, B>(call: (asked: A) => Promise<B>): ((asked: A) => Promise<B>) => {
       return async (asked) => {
         // What a relay reports of itself is not a step of a replay.
-        if (wanted() === 0 || ("topic" in asked && asked.topic !== "waybill.desired")) return call(asked);
-        calls += 1;
+        if (!this.#isArmed || ("topic" in asked && asked.topic !== "waybill.desired")) return call(asked);
+        this.calls += 1;
         // Others may begin before this one is answered.
-        const isWanted = calls === wanted();
-        if (isWanted && moment === "before") relay().kill();
+        const isWanted = this.calls === this.wanted;
+        if (isWanted && this.#moment === "before") relay().kill();
         const answer = await call(asked);
-        if (isWanted && moment === "after") {
+        if (isWanted && this.#moment === "after") {
           relay().kill();
           return new Promise<never>(() => undefined);
         }
@@ -33,28 +43,42 @@ function killedAt(wanted: () => number, moment: Moment): (broker: Broker, relay:
       commit: around(broker.commit.bind(broker)),
       produce: around(broker.produce.bind(broker)),
     });
-  };
+  }
 }
+
+/** A relay begins a replay, another one joins, and the first one is killed at a call that writes. */
+async function replayKilledAt(moment: Moment, wanted: number): Promise<{ readonly calls: number }> {
+  const world = new ReplayWorld();
+  const killer = new Killer(moment);
+  const one = await world.start("one", { around: (broker, relay) => killer.around(broker, relay) });
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(8);
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  killer.arm(wanted);
+  // What was in flight is sent as it was, also where batches of now are smaller.
+  const two = await world.start("two", { maxEvents: 3 });
+  const ended = await world.ended(two, id);
+  const { calls } = killer;
+  expect(ended.account).toMatchObject({ accepted: 24, delivered: 24, rejected: 0, expired: 0, balanced: true });
+  expect(world.isRunning("one")).toBe(wanted === Number.POSITIVE_INFINITY);
+  expect(expectAllOnce(world, 8)).toBeLessThanOrEqual(PARTITIONS * BATCH);
+  await world.end();
+  return { calls };
+}
+
+/** Of one that nobody kills. */
+const { calls: CALLS } = await replayKilledAt("before", Number.POSITIVE_INFINITY);
+
+test("a replay writes often enough to be killed at many places", () => {
+  expect(CALLS).toBeGreaterThan(12);
+});
 
 test.each<[Moment, number]>(
   (["before", "after"] as const).flatMap((moment) =>
     Array.from({ length: CALLS }, (_, index): [Moment, number] => [moment, index + 1]),
   ),
 )("a relay that is killed %s its write number %i leaves a replay that another one ends", async (moment, call) => {
-  const world = new ReplayWorld();
-  let wanted = 0;
-  const one = await world.start("one", { around: killedAt(() => wanted, moment) });
-  await world.clock.until(() => world.areShared(one));
-  await world.delivered(8);
-  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
-  wanted = call;
-  // What was in flight is sent as it was, also where batches of now are smaller.
-  const two = await world.start("two", { maxEvents: 3 });
-  const ended = await world.ended(two, id);
-  expect(ended.account).toMatchObject({ accepted: 24, delivered: 24, rejected: 0, expired: 0, balanced: true });
-  expect(world.isRunning("one")).toBe(false);
-  expect(expectAllOnce(world, 8)).toBeLessThanOrEqual(PARTITIONS * BATCH);
-  await world.end();
+  await replayKilledAt(moment, call);
 });
 
 test.each(Array.from({ length: 12 }, (_, seed) => [seed]))(
