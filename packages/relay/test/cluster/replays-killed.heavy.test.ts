@@ -46,7 +46,7 @@ class Killer {
   }
 }
 
-/** A relay begins a replay, another one joins, and the first one is killed at a call that writes. */
+/** A relay begins a replay, another joins, and the first one is killed at a call that writes. */
 async function replayKilledAt(moment: Moment, wanted: number): Promise<{ readonly calls: number }> {
   const world = new ReplayWorld();
   const killer = new Killer(moment);
