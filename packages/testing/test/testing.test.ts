@@ -1,3 +1,5 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import {
   freePort,
   SeededRandom,
@@ -212,4 +214,12 @@ test("free ports are others each time, none of them taken", async () => {
   onTestFinished(() => taken.close());
   const more = [await freePort(), await freePort()];
   expect(new Set([first, first + 1, ...more]).size).toBe(4);
+});
+
+test("a port that another process has asked for, and does not use yet, is not given again", async () => {
+  const first = await freePort();
+  const sign = createSocket("udp4").bind({ port: first + 1, address: "127.0.0.1", exclusive: true });
+  onTestFinished(() => void sign.close());
+  await once(sign, "listening");
+  expect(await freePort()).not.toBe(first + 1);
 });
