@@ -1,5 +1,5 @@
 /** Checks what callers of Valued's client give. */
-import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
+import { isHttpUrl, type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
 import { assertExitSignals } from "../vendor-kit/exit-hook.ts";
 import type { ConnectionOptions, ValuedClientOptions } from "./types.ts";
 
@@ -52,6 +52,5 @@ export function checkAddress(token: unknown, endpoint: string): void {
     throw new WaybillError("WAYBILL_OPTIONS", `Valued: ${fault}`);
   };
   if (typeof token !== "string" || token === "") refuse("token is required: a string that is not empty");
-  if (!(URL.canParse(endpoint) && /^https?:/.test(endpoint)))
-    refuse(`endpoint "${endpoint}" is not an http or https URL`);
+  if (!isHttpUrl(endpoint)) refuse(`endpoint "${endpoint}" is not an http or https URL`);
 }

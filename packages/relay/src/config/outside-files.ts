@@ -46,15 +46,30 @@ export class OutsideFiles {
 }
 
 /** **Errors**: as a value. */
-function readPem(path: string): { readonly pem: string } | { readonly fault: string; readonly isMissing?: boolean } {
+function readPem(path: string): { readonly pem: string } | Unread {
+  const found = readWhole(path, { maxBytes: PEM_MAX_BYTES, tooLarge: "is too large to be a list of certificates" });
+  return "fault" in found ? found : { pem: found.text };
+}
+
+export interface Unread {
+  readonly fault: string;
+  readonly isMissing?: boolean;
+  readonly cause?: unknown;
+}
+
+/** A file of text, at once, while everything else waits. **Errors**: as a value. */
+export function readWhole(
+  path: string,
+  { maxBytes, tooLarge }: { readonly maxBytes: number; readonly tooLarge: string },
+): { readonly text: string } | Unread {
   try {
     const stat = statSync(path);
     // A pipe or a device may never end.
     if (!stat.isFile()) return { fault: "is not a file" };
-    if (stat.size > PEM_MAX_BYTES) return { fault: "is too large to be a list of certificates" };
-    return { pem: readFileSync(path, "utf8") };
-  } catch (error) {
-    const { code = "unknown" } = error as NodeJS.ErrnoException;
-    return { fault: `cannot be read: ${code}`, isMissing: code === "ENOENT" };
+    if (stat.size > maxBytes) return { fault: tooLarge };
+    return { text: readFileSync(path, "utf8") };
+  } catch (cause) {
+    const { code = "unknown" } = cause as NodeJS.ErrnoException;
+    return { fault: `cannot be read: ${code}`, isMissing: code === "ENOENT", cause };
   }
 }

@@ -3,11 +3,11 @@
  * keeps them current. Without either every flag is unknown: its evaluations are counted all the
  * same.
  */
-import { readFileSync, statSync } from "node:fs";
 import type { Agent } from "node:http";
 import { WaybillError } from "@waybill/core";
 import { createOutboundAgent } from "@waybill/node";
 import type { Flag } from "@waybill/vendors";
+import { readWhole } from "../config/outside-files.ts";
 import type { LaunchDarklyDestination } from "./options.ts";
 
 export interface FlagSource {
@@ -24,7 +24,7 @@ export interface FlagSettings {
 
 /** Where the SDK finds flags by itself. */
 const FLAGS_URL = "https://sdk.launchdarkly.com";
-/** Of flag data: read at once, while everything else waits. */
+/** Of flag data. */
 const FILE_MAX_BYTES = 64 * 1024 * 1024;
 const NONE: FlagSource = { flag: () => undefined, close: () => undefined };
 
@@ -56,18 +56,9 @@ function flagsOf(path: string): Readonly<Record<string, Flag>> {
 }
 
 function textOf(path: string): string {
-  try {
-    const stat = statSync(path);
-    // A pipe or a device may never end, and all would wait for it.
-    if (!stat.isFile()) throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is not a file`);
-    if (stat.size > FILE_MAX_BYTES)
-      throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is larger than ${FILE_MAX_BYTES} bytes`);
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof WaybillError) throw error;
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} cannot be read: ${code}`, { cause: error });
-  }
+  const found = readWhole(path, { maxBytes: FILE_MAX_BYTES, tooLarge: `is larger than ${FILE_MAX_BYTES} bytes` });
+  if ("text" in found) return found.text;
+  throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} ${found.fault}`, { cause: found.cause });
 }
 
 function parsed(text: string): unknown {

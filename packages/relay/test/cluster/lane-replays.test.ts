@@ -37,6 +37,17 @@ const RECORDS = {
   reportedLane: () => undefined,
 };
 
+type GivenReplays = ConstructorParameters<typeof LaneReplays>[0]["replays"];
+
+/** Notes which replays are begun. */
+function joining(joined: string[]): GivenReplays {
+  return {
+    join: async ({ initial }) => void joined.push(initial.id),
+    stop: () => Promise.resolve(),
+    leave: () => Promise.resolve(),
+  };
+}
+
 interface FakeState extends DurableState<LaneWithReplaysValue> {
   readonly written: LaneWithReplaysValue[];
 }
@@ -237,11 +248,7 @@ test("a replay that is asked for, though not to be read here, is not dropped fro
   let isForgotten = false;
   const replays = new LaneReplays({
     ...OPTIONS,
-    replays: {
-      join: async ({ initial }) => void joined.push(initial.id),
-      stop: async () => undefined,
-      leave: async () => undefined,
-    },
+    replays: joining(joined),
     state,
     records: {
       ...RECORDS,
@@ -270,11 +277,7 @@ test("a replay that may have sent a batch begins before those that have none", a
   const clock = new VirtualClock();
   const replays = new LaneReplays({
     ...OPTIONS,
-    replays: {
-      join: async ({ initial }) => void joined.push(initial.id),
-      stop: () => Promise.resolve(),
-      leave: () => Promise.resolve(),
-    },
+    replays: joining(joined),
     state: new LaneWithReplays(
       stateOf({
         ...LANE,
@@ -304,11 +307,7 @@ test("two replays run at once, also where a third is asked for by a relay whose 
   let ids = ["b", "c"];
   const replays = new LaneReplays({
     ...OPTIONS,
-    replays: {
-      join: async ({ initial }) => void joined.push(initial.id),
-      stop: () => Promise.resolve(),
-      leave: () => Promise.resolve(),
-    },
+    replays: joining(joined),
     state: new LaneWithReplays(stateOf(LANE)),
     records: {
       ...RECORDS,

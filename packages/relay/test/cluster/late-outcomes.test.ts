@@ -1,7 +1,7 @@
 /** Blocks of outcomes that come late: of a relay whose lane others have had since. */
 import type { HttpRequest, HttpResponse, Outcome } from "@waybill/core";
 import { Fates, type FateTail, NO_FATES } from "@waybill/log";
-import { type Broker, BrokerError, companionTopic, encodeValue, type ProduceRequest } from "@waybill/log-kafka";
+import { type Broker, BrokerError, companionTopic, type ProduceRequest } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
@@ -9,6 +9,7 @@ import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.t
 import { companionRuntime } from "../../src/cluster/companions.ts";
 import { configOf, openOn } from "./lib/environment.ts";
 import { bound, TOPIC } from "./lib/one-partition.ts";
+import { storedEvent } from "./lib/stored-event.ts";
 
 const NAMES = { environment: "production", destination: "segment" };
 const REFUSED: Outcome = { status: "rejected", reason: "never" };
@@ -182,16 +183,7 @@ test("an event whose outcome came late is sent again, with those it was sent wit
   const one = await world.open("one");
   world.refused = ["m-170", "m-291", "m-299"];
   world.hangs = bothUsers;
-  const values = Array.from({ length: 300 }, (_, number) => {
-    const body = Buffer.from(`{"type":"track","event":"E","userId":"u${number % 40}","messageId":"m-${number}"}`);
-    return encodeValue({
-      source: "web",
-      receivedAtMs: 1,
-      metadata: "",
-      body: [body],
-      ends: Uint32Array.of(body.length),
-    });
-  });
+  const values = Array.from({ length: 300 }, (_, number) => storedEvent(`m-${number}`, `u${number % 40}`));
   await world.produce(TOPIC, values);
   await clock.until(() => accountOf(one)?.rejected === 2);
   await clock.advance(200);

@@ -8,25 +8,20 @@ type Moment = "before" | "after";
 
 /** Its relay is killed at the n-th call that writes: before it is sent, or once it was answered. */
 class Killer {
-  wanted = Number.POSITIVE_INFINITY;
+  /** Absent: no call counts yet. */
+  wanted: number | undefined;
   calls = 0;
   readonly #moment: Moment;
-  #isArmed = false;
 
   constructor(moment: Moment) {
     this.#moment = moment;
-  }
-
-  arm(wanted: number): void {
-    this.wanted = wanted;
-    this.#isArmed = true;
   }
 
   around(broker: Broker, relay: () => TestRelay): Broker {
     const around = <A extends object, B>(call: (asked: A) => Promise<B>): ((asked: A) => Promise<B>) => {
       return async (asked) => {
         // What a relay reports of itself is not a step of a replay.
-        if (!this.#isArmed || ("topic" in asked && asked.topic !== "waybill.desired")) return call(asked);
+        if (this.wanted === undefined || ("topic" in asked && asked.topic !== "waybill.desired")) return call(asked);
         this.calls += 1;
         // Others may begin before this one is answered.
         const isWanted = this.calls === this.wanted;
@@ -54,7 +49,7 @@ async function replayKilledAt(moment: Moment, wanted: number): Promise<{ readonl
   await world.clock.until(() => world.areShared(one));
   await world.delivered(8);
   const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
-  killer.arm(wanted);
+  killer.wanted = wanted;
   // What was in flight is sent as it was, also where batches of now are smaller.
   const two = await world.start("two", { maxEvents: 3 });
   const ended = await world.ended(two, id);

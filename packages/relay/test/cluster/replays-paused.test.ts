@@ -1,8 +1,8 @@
 /** What a pause of a lane means for the replays beside it, and what they wait for. */
-import { encodeValue } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
 import { destinationKeySet } from "../../src/credentials/credentials.ts";
 import { ALL, BATCH, ReplayWorld, type TestRelay } from "./lib/replay-world.ts";
+import { storedEvent } from "./lib/stored-event.ts";
 
 const LANES = { environment: "test", destination: "segment" };
 
@@ -83,10 +83,8 @@ test("a replay goes on beside a user whose events are parked", async () => {
   world.onRequest = ({ ids }) => void (world.status = ids.some((id) => id.startsWith("poison")) ? 500 : 200);
   const writer = world.cluster.connect("writer");
   const produce = async (event: string, id: string): Promise<void> => {
-    const body = Buffer.from(`{"type":"track","event":"${event}","userId":"of ${event}","messageId":"${id}"}`);
-    const entry = { source: "web", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
-    const of = { topic: "waybill.test", partition: 0, values: [encodeValue(entry)], deadlineMs: 5_000 };
-    await world.run(writer.produce(of));
+    const values = [storedEvent(id, `of ${event}`, event)];
+    await world.run(writer.produce({ topic: "waybill.test", partition: 0, values, deadlineMs: 5_000 }));
   };
   for (let number = 0; number <= BATCH; number++) await produce("Bad", `poison-${number}`);
   for (let number = 0; number < 40; number++) await produce("Good", `p0-${100 + number}`);

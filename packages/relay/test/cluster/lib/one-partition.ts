@@ -1,10 +1,11 @@
 /** Relays before a simulated cluster with one partition, and a vendor that takes everything. */
 import type { HttpRequest, HttpResponse } from "@waybill/core";
-import { type Broker, encodeValue } from "@waybill/log-kafka";
+import type { Broker } from "@waybill/log-kafka";
 import { SeededRandom, type SimDisk, VirtualClock } from "@waybill/testing";
 import { SimCluster, type SimClusterOptions } from "@waybill/testing/kafka";
 import type { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
 import { type ClusterOptions, openOn } from "./environment.ts";
+import { storedEvent } from "./stored-event.ts";
 
 export const TOPIC = "waybill.test";
 /** Of one call of `produce`. */
@@ -62,16 +63,7 @@ export class OnePartition {
 
   /** The events with these numbers, in one call. */
   async store(numbers: readonly number[]): Promise<void> {
-    const values = numbers.map((number) => {
-      const body = Buffer.from(`{"type":"track","event":"E","userId":"u${number % 3}","messageId":"m-${number}"}`);
-      return encodeValue({
-        source: "web",
-        receivedAtMs: 1,
-        metadata: "",
-        body: [body],
-        ends: Uint32Array.of(body.length),
-      });
-    });
+    const values = numbers.map((number) => storedEvent(`m-${number}`, `u${number % 3}`));
     let isDone = false;
     const stored = this.cluster.connect("writer").produce({ topic: TOPIC, partition: 0, values, deadlineMs: 5_000 });
     void stored.then(() => (isDone = true));

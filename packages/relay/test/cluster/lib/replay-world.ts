@@ -1,6 +1,6 @@
 /** Relays before a simulated cluster, replays asked of any of them, and a vendor that takes all. */
 import type { HttpRequest, HttpResponse } from "@waybill/core";
-import { type Broker, encodeValue } from "@waybill/log-kafka";
+import type { Broker } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect } from "vitest";
@@ -8,6 +8,7 @@ import type { ReplayView } from "../../../src/admin/views.ts";
 import { ClusterControl } from "../../../src/cluster/cluster-control.ts";
 import type { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
 import { configOf, openOn } from "./environment.ts";
+import { storedEvent } from "./stored-event.ts";
 
 export const PARTITIONS = 3;
 export const BATCH = 4;
@@ -147,11 +148,8 @@ export class ReplayWorld {
     for (let partition = 0; partition < PARTITIONS; partition++)
       for (let number = from; number < from + count; number++) {
         const id = `p${partition}-${number}`;
-        const body = Buffer.from(
-          `{"type":"track","event":"${number % 2 === 0 ? "Even" : "Odd"}","userId":"u${number % 3}","messageId":"${id}"}`,
-        );
-        const entry = { source: "web", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
-        await this.run(broker.produce({ topic: TOPIC, partition, values: [encodeValue(entry)], deadlineMs: 5_000 }));
+        const values = [storedEvent(id, `u${number % 3}`, number % 2 === 0 ? "Even" : "Odd")];
+        await this.run(broker.produce({ topic: TOPIC, partition, values, deadlineMs: 5_000 }));
       }
   }
 
